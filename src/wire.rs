@@ -1,0 +1,226 @@
+//! The protocol between the controller and the sidecar: the in-flight report and the signed drain command.
+//!
+//! Plain HTTP with JSON on the sidecar's admin port. A report can be read by anybody; a command is obeyed only when an
+//! Ed25519 key that the pod's owner trusts has signed it for this pod, this process ([`InFlightReport::boot`]) and this
+//! very moment ([`InFlightReport::challenge`]), so nothing replays and no clock is compared (DESIGN 6).
+//!
+//! **Invariant:** nothing here opens a connection or reads a clock; both sides share these types and nothing else.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol, in every report. A controller that meets a higher one treats the sidecar as unknown.
+pub const VERSION: u32 = 1;
+/// The port that the Service sends traffic to.
+pub const TRAFFIC_PORT: u16 = 8012;
+/// The port of reports, commands, probes and metrics.
+pub const ADMIN_PORT: u16 = 8022;
+/// `GET`: the report. `?below=N&waitSeconds=S` answers as soon as fewer than N requests are in flight, at the latest after S seconds.
+pub const IN_FLIGHT_PATH: &str = "/v1/in-flight";
+/// `POST`: a [`DrainCommand`]; answers the [`InFlightReport`] after it, or a [`Refusal`] with status 403, 409 or 400.
+pub const DRAIN_PATH: &str = "/v1/drain";
+/// Largest body accepted in either direction, in bytes.
+pub const MAX_BODY: usize = 16 * 1024;
+/// Longest lease that a sidecar grants, in seconds: a controller that dies leaves a pod out of its Services no longer.
+pub const MAX_TTL_SECONDS: u32 = 300;
+
+/// What a sidecar says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlightReport {
+    /// [`VERSION`] of the sidecar.
+    pub version: u32,
+    /// UID of the pod it runs in.
+    pub pod_uid: String,
+    /// Random, new with every start of the process (32 hex digits). A changed one means: not cordoned, count unknown.
+    pub boot: String,
+    /// Random, new with every accepted command (32 hex digits).
+    pub challenge: String,
+    /// Ids of the public keys it trusts.
+    pub trusted_keys: Vec<String>,
+    /// Requests accepted and not yet answered to the last byte, reset, or closed as a tunnel. Never below the truth.
+    pub in_flight: u64,
+    /// Milliseconds since the last request arrived; absent when none has arrived since the start.
+    pub last_arrival_ago_millis: Option<u64>,
+    /// Mean gap between the requests of the last 60 s before the drain began (or before now, when there is none), in
+    /// milliseconds; absent when fewer than two arrived.
+    pub mean_gap_millis: Option<u64>,
+    /// The drain lease in force.
+    pub lease: Option<LeaseReport>,
+    /// The pod is being terminated: the preStop hook has said so.
+    pub terminating: bool,
+}
+
+/// A drain lease as the sidecar's monotonic clock sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseReport {
+    /// Milliseconds until it runs out.
+    pub remaining_millis: u64,
+    /// Milliseconds since the first command of this uninterrupted lease: the clock of `timeoutSeconds`, kept here so that
+    /// it outlives the controller's process.
+    pub draining_for_millis: u64,
+    /// What happens to late requests.
+    pub new_requests: NewRequests,
+}
+
+/// What a cordoned sidecar does with requests that still arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum NewRequests {
+    /// They are served.
+    Serve,
+    /// They are answered 503 with `Retry-After`.
+    Reject,
+}
+
+/// What a command asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DrainAction {
+    /// Be not ready, ask clients to go elsewhere; renews a lease in force.
+    Drain,
+    /// End the lease at once.
+    Release,
+}
+
+/// A signed command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrainCommand {
+    /// UID of the pod that is meant.
+    pub pod_uid: String,
+    /// [`InFlightReport::boot`] of the process that is meant.
+    pub boot: String,
+    /// [`InFlightReport::challenge`] just read.
+    pub challenge: String,
+    /// What to do.
+    pub action: DrainAction,
+    /// Length of the lease in seconds, 1 to [`MAX_TTL_SECONDS`]; from reception, by the sidecar's monotonic clock.
+    pub ttl_seconds: u32,
+    /// What to do with late requests.
+    pub new_requests: NewRequests,
+    /// Id of the key that signed.
+    pub key_id: String,
+    /// Ed25519 over [`DrainCommand::message`], base64.
+    pub signature: String,
+}
+
+/// Why a command was not obeyed; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// One word: `UnknownKey`, `BadSignature`, `WrongPod`, `WrongBoot`, `WrongChallenge`, `Expired`, `BadRequest`, `TooLarge`.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl DrainCommand {
+    /// The bytes that are signed: each field on a line of its own under a domain line, so no two commands share them.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let Self { pod_uid, boot, challenge, action, ttl_seconds, new_requests, key_id, signature: _ } = self;
+        let lines = format!(
+            "restart-controller.dev/drain/v1\n{pod_uid}\n{boot}\n{challenge}\n{action:?}\n{ttl_seconds}\n{new_requests:?}\n{key_id}"
+        );
+        lines.into_bytes()
+    }
+
+    /// This command with its signature by `key`.
+    #[must_use]
+    pub fn signed(mut self, key: &SigningKey) -> Self {
+        self.signature = BASE64.encode(key.sign(&self.message()).to_bytes());
+        self
+    }
+
+    /// Whether `key` signed exactly this command.
+    #[must_use]
+    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        let Ok(bytes) = BASE64.decode(&self.signature) else { return false };
+        let Ok(signature) = Signature::from_slice(&bytes) else { return false };
+        key.verify_strict(&self.message(), &signature).is_ok()
+    }
+}
+
+/// A public key as sidecars get it in an argument: `ID=BASE64` of the 32 bytes.
+///
+/// # Errors
+/// A sentence that names what is wrong with `text`.
+pub fn parse_public_key(text: &str) -> Result<(String, VerifyingKey), String> {
+    let (id, encoded) = text.split_once('=').ok_or_else(|| format!("key {text:?} is not of the form ID=BASE64"))?;
+    let bytes = BASE64.decode(encoded).map_err(|error| format!("key {id:?} is not base64: {error}"))?;
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| format!("key {id:?} is not 32 bytes long"))?;
+    let key = VerifyingKey::from_bytes(&bytes).map_err(|error| format!("key {id:?} is no Ed25519 key: {error}"))?;
+    Ok((id.to_owned(), key))
+}
+
+/// The form that [`parse_public_key`] reads.
+#[must_use]
+pub fn format_public_key(id: &str, key: &VerifyingKey) -> String {
+    format!("{id}={}", BASE64.encode(key.as_bytes()))
+}
+
+/// 128 random bits as 32 hex digits: boot ids and challenges.
+///
+/// # Panics
+/// When the operating system has no randomness, without which no command may be accepted.
+#[must_use]
+pub fn random_id() -> String {
+    use std::fmt::Write as _;
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).expect("the operating system provides randomness");
+    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command() -> DrainCommand {
+        DrainCommand {
+            pod_uid: "uid".into(),
+            boot: "boot".into(),
+            challenge: "challenge".into(),
+            action: DrainAction::Drain,
+            ttl_seconds: 30,
+            new_requests: NewRequests::Serve,
+            key_id: "k1".into(),
+            signature: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_signed_command_is_accepted_by_its_key_alone() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let signed = command().signed(&key);
+        assert!(signed.is_signed_by(&key.verifying_key()));
+        assert!(!signed.is_signed_by(&SigningKey::from_bytes(&[8; 32]).verifying_key()));
+    }
+
+    #[test]
+    fn changing_any_field_breaks_the_signature() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let signed = command().signed(&key);
+        let changed = [
+            DrainCommand { pod_uid: "other".into(), ..signed.clone() },
+            DrainCommand { boot: "other".into(), ..signed.clone() },
+            DrainCommand { challenge: "other".into(), ..signed.clone() },
+            DrainCommand { action: DrainAction::Release, ..signed.clone() },
+            DrainCommand { ttl_seconds: 31, ..signed.clone() },
+            DrainCommand { new_requests: NewRequests::Reject, ..signed.clone() },
+            DrainCommand { key_id: "k2".into(), ..signed },
+        ];
+        assert!(changed.iter().all(|command| !command.is_signed_by(&key.verifying_key())));
+    }
+
+    #[test]
+    fn a_public_key_survives_its_text_form() {
+        let key = SigningKey::from_bytes(&[7; 32]).verifying_key();
+        assert_eq!(parse_public_key(&format_public_key("k1", &key)), Ok(("k1".to_owned(), key)));
+        assert!(parse_public_key("k1").is_err_and(|error| error.contains("ID=BASE64")));
+    }
+}
