@@ -1,0 +1,99 @@
+# The first process of the namespaces: everything in the cluster is below it, so its end is the end of everything.
+# shellcheck shell=bash disable=SC2153 # names in capitals come from ../cluster
+
+# Starts a component and starts it again when it ends, as systemd would on a real node.
+start() { # NAME CMD...
+  local name=$1; shift
+  supervise "$name" "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null &
+}
+
+supervise() { # NAME CMD...
+  local name=$1 code; shift
+  while :; do
+    code=0; "$@" || code=$?
+    # Before the cluster is ready, an end is a mistake that no repetition heals.
+    [[ -e $RUN/ready ]] || { echo "$name ended with $code" >"$RUN/failed"; return; }
+    echo "$name ended with $code; starting it again in a second"
+    sleep 1
+  done
+}
+
+await() { # WHAT SECONDS CMD...
+  local what=$1 end=$((SECONDS + $2)); shift 2
+  until "$@" >/dev/null 2>&1; do
+    [[ ! -e $RUN/failed ]] || return 1
+    ((SECONDS < end)) || { echo "$what did not come up" >"$RUN/failed"; return 1; }
+    sleep 0.1
+  done
+}
+
+network() {
+  ip link set lo up
+  ip link add node0 type bridge
+  ip addr add $NODE_IP/24 dev node0
+  ip link set node0 up
+  ip route add default dev node0 # some clients look for one; it leads nowhere
+  echo 1 >/proc/sys/net/ipv4/ip_forward
+}
+
+# Mounts over what the node's programs would write outside $RUN. They vanish with the namespace.
+private_files() {
+  local kept folder setting
+  mount --make-rprivate /
+  mount -t proc proc /proc
+  # The kubelet sets these for the whole machine; let it read that they are set.
+  mkdir -p "$RUN/sysctl"
+  for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+    kept=$RUN/sysctl/${setting##*/}; kept=${kept%=*}
+    echo "${setting#*=}" >"$kept"
+    mount --bind "$kept" "/proc/sys/${setting%=*}"
+  done
+  for folder in /var/lib /var/log; do
+    mkdir -p "$RUN/over$folder"/{upper,work}
+    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$RUN/over$folder/upper,workdir=$RUN/over$folder/work" "$folder"
+  done
+  exec {kept}<"$RUN"
+  mount -t tmpfs -o mode=755 tmpfs /run
+  mkdir -p "$RUN"
+  mount --no-canonicalize --bind "/proc/self/fd/$kept" "$RUN"
+  exec {kept}<&-
+}
+
+boot() {
+  mkdir -p "$RUN"/{log,etcd}
+  private_files
+  network
+  start_etcd
+  [[ -n $CONTROL_PLANE_ONLY ]] || start_containerd
+  pki
+  start_apiserver
+  [[ -n $CONTROL_PLANE_ONLY ]] || pause_image
+  await kube-apiserver 60 kubectl get --raw /readyz
+  start_controller_manager
+  if [[ -z $CONTROL_PLANE_ONLY ]]; then
+    start_scheduler
+    start_kubelet
+    start_kube_proxy
+    start_dns
+    await node 60 kubectl wait --for=condition=Ready node/node0 --timeout=1s
+    await coredns 30 bash -c "exec 3<>/dev/tcp/$NODE_IP/8181 && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '200 OK' <&3"
+  fi
+  # Pods made before it exists are refused.
+  await "default service account" 30 kubectl get serviceaccount default
+}
+
+# The verb that `up` starts; descriptor 9 is the instance's lock.
+init() {
+  local stat
+  # /proc is still the host's: this is the number that the host knows us by.
+  read -ra stat </proc/self/stat
+  echo "${stat[0]} ${stat[21]}" >"$RUN/pid"
+  flock -u 9 # not only closed: unshare holds it too
+  exec 9<&-
+  trap '[[ -e $RUN/failed ]] || echo "booting ended early" >"$RUN/failed"' EXIT
+  export PATH=$BIN:$PATH KUBECONFIG=$RUN/admin.kubeconfig
+  cd /
+  boot
+  touch "$RUN/ready"
+  wait
+}
