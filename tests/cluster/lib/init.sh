@@ -38,26 +38,31 @@ network() {
 
 # Mounts over what the node's programs would write outside $RUN. They vanish with the namespace.
 private_files() {
-  local kept folder setting
-  mount --make-rprivate /
-  mount -t proc proc /proc
-  # The kubelet sets these for the whole machine; let it read that they are set.
-  mkdir -p "$RUN/sysctl"
-  for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
-    kept=$RUN/sysctl/${setting##*/}; kept=${kept%=*}
-    echo "${setting#*=}" >"$kept"
-    mount --bind "$kept" "/proc/sys/${setting%=*}"
-  done
+  local folder setting file
+  mount -n --make-rprivate /
+  # /run anew, with $RUN in it: the descriptor keeps hold of the directory that the host sees.
+  exec {folder}<"$RUN"
+  mount -n -t tmpfs -o mode=755 tmpfs /run
+  mkdir -p "$RUN"
+  mount -n --no-canonicalize --bind "/proc/self/fd/$folder" "$RUN"
+  exec {folder}<&-
+  mount -n -t proc proc /proc
+  # Device plugin sockets and links to logs stand at fixed places.
   for folder in /var/lib /var/log; do
     mkdir -p "$RUN/over$folder"/{upper,work}
-    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$RUN/over$folder/upper,workdir=$RUN/over$folder/work" "$folder"
+    mount -n -t overlay overlay -o "lowerdir=$folder,upperdir=$RUN/over$folder/upper,workdir=$RUN/over$folder/work" "$folder"
   done
-  exec {kept}<"$RUN"
-  mount -t tmpfs -o mode=755 tmpfs /run
-  mkdir -p "$RUN"
-  mount --no-canonicalize --bind "/proc/self/fd/$kept" "$RUN"
-  exec {kept}<&-
+  # The kubelet would set these for the whole machine; it reads here that they are set.
+  mkdir "$RUN/sysctl"
+  for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+    file=$RUN/sysctl/$(basename "${setting%=*}")
+    echo "${setting#*=}" >"$file"
+    mount -n --bind "$file" "/proc/sys/${setting%=*}"
+  done
 }
+
+listens() { (exec 3<>"/dev/tcp/$NODE_IP/$1"); }
+dns_ready() { (exec 3<>"/dev/tcp/$NODE_IP/8181" && printf 'GET /ready HTTP/1.0\r\n\r\n' >&3 && grep -q '200 OK' <&3); }
 
 boot() {
   mkdir -p "$RUN"/{log,etcd}
@@ -68,6 +73,7 @@ boot() {
   pki
   start_apiserver
   [[ -n $CONTROL_PLANE_ONLY ]] || pause_image
+  await kube-apiserver 60 listens 6443 # asked first: a kubectl in vain takes the processor from what it waits for
   await kube-apiserver 60 kubectl get --raw /readyz
   start_controller_manager
   if [[ -z $CONTROL_PLANE_ONLY ]]; then
@@ -76,7 +82,7 @@ boot() {
     start_kube_proxy
     start_dns
     await node 60 kubectl wait --for=condition=Ready node/node0 --timeout=1s
-    await coredns 30 bash -c "exec 3<>/dev/tcp/$NODE_IP/8181 && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '200 OK' <&3"
+    await coredns 30 dns_ready
   fi
   # Pods made before it exists are refused.
   await "default service account" 30 kubectl get serviceaccount default

@@ -73,6 +73,7 @@ clusterDomain: cluster.local
 tlsCertFile: $RUN/pki/kubelet.crt
 tlsPrivateKeyFile: $RUN/pki/kubelet.key
 podLogsDir: $RUN/log/pods
+volumePluginDir: $RUN/flexvolumes
 maxPods: 250
 resolvConf: ""
 imageGCHighThresholdPercent: 100
