@@ -1,1 +1,49 @@
-//! The pure machine.
+//! The machine: decides what happens next, from what is observed and nothing else.
+//!
+//! [`plan`] is total: every [`Observed`] has a [`Decision`]. A step is entered in the status first ([`Decision::Record`]),
+//! its effects follow ([`Decision::Act`]), and it is left only when observation shows them done; so a crash anywhere is
+//! resumed from the cluster alone. Phases have a file each; what several phases share is in `batch` and `roll`.
+//!
+//! **Invariant:** no async, no client, no clock, no randomness: the same [`Observed`] gives the same [`Decision`].
+
+mod batch;
+mod decision;
+mod finished;
+mod fold;
+mod guards;
+mod observed;
+mod pending;
+mod preparing;
+mod recovering;
+mod restarting;
+mod waiting_requests;
+
+pub use decision::{Change, Decision, Effect, PlannedPod, PodRef};
+pub use fold::{cursor, fold};
+pub use observed::{
+    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Hold, Lock, Observed, PlanView,
+    Pod, Refusal, RefusedEffect, Role, Soak, Target, Verdict,
+};
+
+use crate::api::Step;
+
+/// What happens next.
+#[must_use]
+pub fn plan(observed: &Observed) -> Decision {
+    if let Some(decision) = guards::plan(observed) {
+        return decision;
+    }
+    let Some(cursor) = &observed.cursor else { return pending::plan(observed, None) };
+    match cursor.step {
+        Step::Queued => pending::plan(observed, Some(cursor)),
+        Step::Preparing => preparing::plan(observed, cursor),
+        Step::Surging => restarting::surging(observed, cursor),
+        Step::Reserving => waiting_requests::reserving(observed, cursor),
+        Step::Draining => waiting_requests::draining(observed, cursor),
+        Step::Evicting => restarting::evicting(observed, cursor),
+        Step::Verifying => restarting::verifying(observed, cursor),
+        Step::Restoring => recovering::plan(observed, cursor),
+        Step::Finishing => finished::finishing(observed, cursor),
+        Step::Finished => finished::plan(observed),
+    }
+}

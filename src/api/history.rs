@@ -1,0 +1,119 @@
+//! RestartHistory: one per workload, kept by the controller: lock, last results, last-known-good configuration.
+//!
+//! **Invariant:** users never write it; it outlives requests and dies with its workload.
+
+use super::{Code, Phase, TargetRef};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// RestartHistory is kept by the controller for each workload that has been restarted: which run holds it, how the
+/// last runs ended, and which configuration it last ran well with.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "restart-controller.dev",
+    version = "v1alpha1",
+    kind = "RestartHistory",
+    plural = "restarthistories",
+    shortname = "rh",
+    category = "restart",
+    namespaced,
+    status = "RestartHistoryStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Active", type_ = "string", json_path = ".status.active.request"),
+    printcolumn(name = "Last-Result", type_ = "string", json_path = ".status.lastResult"),
+    printcolumn(name = "Last-Run", type_ = "date", json_path = ".status.lastRunAt")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RestartHistorySpec {
+    /// The workload.
+    pub target_ref: TargetRef,
+}
+
+/// What the controller remembers of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RestartHistoryStatus {
+    /// `Idle`, or `Restarting` while a run holds the workload.
+    #[schemars(length(max = 32))]
+    pub state: String,
+    /// The run that holds the workload: the lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActiveRun>,
+    /// Result of the last run.
+    #[schemars(length(max = 32))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_result: Option<String>,
+    /// When the last run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run_at: Option<Time>,
+    /// The last runs, newest first.
+    #[schemars(length(max = 100))]
+    pub runs: Vec<RunRecord>,
+    /// The configuration of the last run that succeeded.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["configMap"]))]
+    pub last_known_good: Vec<LastKnownGood>,
+}
+
+/// The run that holds the workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveRun {
+    /// Name of its request.
+    #[schemars(length(max = 253))]
+    pub request: String,
+    /// UID of its request.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The request's spec when the run started.
+    #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+    pub spec: serde_json::Value,
+}
+
+/// One run that ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// Name of its request.
+    #[schemars(length(max = 253))]
+    pub request: String,
+    /// UID of its request.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub requested_by: Option<String>,
+    /// Why.
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Completed, Failed or Cancelled.
+    pub result: Phase,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// A ConfigMap's content that the workload is known to run well with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastKnownGood {
+    /// The ConfigMap.
+    #[schemars(length(max = 253))]
+    pub config_map: String,
+    /// The immutable copy.
+    #[schemars(length(max = 253))]
+    pub snapshot: String,
+    /// Digest of its data and binaryData.
+    #[schemars(length(max = 64))]
+    pub sha256: String,
+}

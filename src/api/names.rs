@@ -1,0 +1,69 @@
+//! Every name that this project puts on or beside other people's objects, once.
+//!
+//! **Invariant:** no other module spells a label, annotation, finalizer, field manager or generated name.
+
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// API group of both kinds.
+pub const GROUP: &str = "restart-controller.dev";
+/// Field manager of every write; does not begin with `kubectl`, whose fields Flux strips (DESIGN 5).
+pub const FIELD_MANAGER: &str = "restart-controller";
+/// On a request or a history exactly while something is outstanding (I10).
+pub const FINALIZER: &str = "restart-controller.dev/recovery";
+/// On a detached pod: the `pod-template-hash` that was taken off it.
+pub const DETACHED_HASH: &str = "restart-controller.dev/detached-pod-template-hash";
+/// On a detached pod: the UID of the run that detached it.
+pub const DETACHED_BY: &str = "restart-controller.dev/detached-by";
+/// On copies and plans: the UID of the workload they belong to.
+pub const WORKLOAD_UID: &str = "restart-controller.dev/workload-uid";
+/// On copies and plans, annotation: the full name of what they belong to.
+pub const WORKLOAD_NAME: &str = "restart-controller.dev/workload";
+/// On a copy: the sha256 of the data it holds.
+pub const CONTENT_SHA256: &str = "restart-controller.dev/sha256";
+/// On copies and plans: which of the two they are, `snapshot` or `plan`.
+pub const ROLE: &str = "restart-controller.dev/role";
+/// The label by which a Deployment tells the pods of its `ReplicaSets` apart.
+pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// Kubernetes' annotation that ranks pods for scale-down.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// The lowest [`DELETION_COST`]: this pod goes first.
+pub const LOWEST_COST: &str = "-2147483648";
+/// Name of the sidecar's container.
+pub const SIDECAR_CONTAINER: &str = "restart-sidecar";
+
+/// A name for an object made for `base`: at most 211 characters, unlike any other (DESIGN 1).
+#[must_use]
+pub fn generated(base: &str, kind: &str, name: &str, uid: &str) -> String {
+    let digest = sha256_hex(format!("{kind}/{name}/{uid}").as_bytes());
+    let end = base.char_indices().nth(200).map_or(base.len(), |(at, _)| at);
+    format!("{}-{}", base[..end].trim_end_matches(['-', '.']), &digest[..10])
+}
+
+/// Lower-case hexadecimal sha256.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_fit_kubernetes_and_differ_by_uid() {
+        let long = "a".repeat(253);
+        let name = generated(&long, "Deployment", &long, "1");
+        assert_eq!(name.len(), 211);
+        assert_ne!(name, generated(&long, "Deployment", &long, "2"));
+    }
+
+    #[test]
+    fn a_cut_never_leaves_two_separators() {
+        let base = format!("{}-.{}", "a".repeat(198), "b".repeat(20));
+        assert!(!generated(&base, "Deployment", &base, "1").contains(".-"));
+    }
+}

@@ -1,0 +1,146 @@
+//! The pods being worked on: who is next, who is left, and the changes that several phases share.
+//!
+//! **Invariant:** only pods that a list names are ever chosen (I13).
+
+use super::decision::Change;
+use super::observed::{Asked, Attachment, Cursor, Observed, Pod, Role};
+use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
+
+/// The pods that are still to be replaced, oldest first.
+pub fn remaining<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
+    let role = if cursor.again { Role::Again } else { Role::Planned };
+    let left = |pod: &&Pod| pod.role == role && pod.alive() && pod.attachment != Attachment::Foreign;
+    observed.pods.iter().filter(left).collect()
+}
+
+/// The next batch: detached pods first, which a crash or a lost budget may have left behind.
+pub fn next(observed: &Observed, cursor: &Cursor) -> Vec<PodProgress> {
+    let mut pods = remaining(observed, cursor);
+    pods.sort_by_key(|pod| pod.attachment != Attachment::Detached);
+    let detached = pods.iter().filter(|pod| pod.attachment == Attachment::Detached).count();
+    pods.into_iter()
+        .take(observed.asked.max_parallel.max(detached))
+        .map(|pod| progress(pod, PodState::Chosen))
+        .collect()
+}
+
+/// The pods of the batch that still exist.
+pub fn present<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
+    cursor.batch.iter().filter_map(|progress| observed.pod(&progress.uid)).collect()
+}
+
+/// The pods of the batch that exist and that nobody has told to go.
+pub fn alive<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
+    present(observed, cursor).into_iter().filter(|pod| pod.alive()).collect()
+}
+
+/// What the status says of that pod.
+pub fn state(cursor: &Cursor, pod: &Pod) -> PodState {
+    let entry = cursor.batch.iter().find(|progress| progress.uid == pod.uid);
+    entry.map_or(PodState::Chosen, |progress| progress.state)
+}
+
+pub fn progress(pod: &Pod, state: PodState) -> PodProgress {
+    PodProgress { name: pod.name.clone(), uid: pod.uid.clone(), state }
+}
+
+/// Names for a sentence: at most three, then a count.
+pub fn names(pods: &[&Pod]) -> String {
+    let shown: Vec<&str> = pods.iter().take(3).map(|pod| pod.name.as_str()).collect();
+    let more = pods.len().saturating_sub(3);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+/// A change to `step` that keeps everything else.
+pub fn change(cursor: &Cursor, phase: Phase, step: Step, reason: &'static str, message: String) -> Change {
+    let batch = cursor.batch.clone();
+    Change { phase, step, reason, message, batch, outcome: None, snapshot: None, plan: None, cancel_rejected: false }
+}
+
+/// The phase that people see while pods are replaced: always Recovering when they are replaced once more.
+pub fn phase(cursor: &Cursor, forward: Phase) -> Phase {
+    if cursor.outcome.is_some() { Phase::Recovering } else { forward }
+}
+
+/// The change that begins the next batch, or verification when none is left.
+pub fn begin_next(observed: &Observed, cursor: &Cursor) -> Change {
+    let batch = next(observed, cursor);
+    let pods: Vec<&Pod> = batch.iter().filter_map(|progress| observed.pod(&progress.uid)).collect();
+    if batch.is_empty() {
+        return after_last(cursor);
+    }
+    let change = match observed.asked.strategy {
+        StrategyType::Surge => change(
+            cursor,
+            phase(cursor, Phase::Restarting),
+            Step::Surging,
+            "Surging",
+            format!("starting replacements for {}", names(&pods)),
+        ),
+        StrategyType::Rolling => change(
+            cursor,
+            phase(cursor, Phase::WaitingRequests),
+            Step::Reserving,
+            "Reserving",
+            format!("checking budget and endpoints for {}", names(&pods)),
+        ),
+    };
+    Change { batch, ..change }
+}
+
+fn after_last(cursor: &Cursor) -> Change {
+    let mut change = if cursor.outcome.is_some() {
+        let message = "all pods that had started on the bad configuration are replaced".to_owned();
+        change(cursor, Phase::Recovering, Step::Restoring, "Restoring", message)
+    } else {
+        change(cursor, Phase::Restarting, Step::Verifying, "Verifying", "watching the new pods".to_owned())
+    };
+    change.batch.clear();
+    change
+}
+
+/// The change that begins recovery; in the midst of recovery, the change that gives up replacing pods once more.
+pub fn fail(observed: &Observed, cursor: &Cursor, code: Code, message: String) -> Change {
+    if let Some(outcome) = &cursor.outcome {
+        return give_up(cursor, outcome, "PodsNotReplaced", message);
+    }
+    let suspect_configuration = code == Code::ReplacementUnhealthy;
+    let outcome = Outcome {
+        result: Phase::Failed,
+        code: Some(code),
+        message: message.clone(),
+        suspect_configuration,
+        not_restored: None,
+        not_restored_reason: None,
+    };
+    recover(observed, cursor, code.reason(), message, outcome)
+}
+
+/// The change that begins recovery towards `outcome`.
+pub fn recover(
+    observed: &Observed,
+    cursor: &Cursor,
+    reason: &'static str,
+    message: String,
+    outcome: Outcome,
+) -> Change {
+    let batch = cursor.batch.iter().filter(|progress| observed.pod(&progress.uid).is_some()).cloned().collect();
+    let change = change(cursor, Phase::Recovering, Step::Restoring, reason, message);
+    Change { outcome: Some(outcome), batch, ..change }
+}
+
+/// The change that records what could not be put back, and goes on with the rest.
+pub fn give_up(cursor: &Cursor, outcome: &Outcome, reason: &'static str, message: String) -> Change {
+    let outcome = Outcome {
+        not_restored: Some(message.clone()),
+        not_restored_reason: Some(reason.to_owned()),
+        ..outcome.clone()
+    };
+    let change = change(cursor, Phase::Recovering, Step::Restoring, reason, message);
+    Change { outcome: Some(outcome), ..change }
+}
+
+/// Whether force spares this pod the wait.
+pub fn forced(asked: &Asked, cursor: &Cursor) -> bool {
+    asked.force && cursor.outcome.is_none()
+}

@@ -1,0 +1,60 @@
+//! The end: the result goes into the history, the lock and the finalizer go.
+//!
+//! **Invariant:** a terminal phase is written only when nothing is outstanding but our finalizer (I10).
+
+use super::batch::change;
+use super::decision::{Change, Decision, Effect};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Target};
+use crate::api::{Phase, Step};
+
+/// Write the result down, then the terminal phase.
+pub fn finishing(observed: &Observed, cursor: &Cursor) -> Decision {
+    if observed.lock == Lock::Ours && observed.target != Target::Gone {
+        return Decision::Act(vec![Effect::ReleaseLock(good(observed, cursor))]);
+    }
+    let (result, reason, message) = match &cursor.outcome {
+        Some(outcome) => (outcome.result, reason(outcome.result), outcome.message.clone()),
+        None => (Phase::Failed, "Internal", "the run ended without a result".to_owned()),
+    };
+    let change = change(cursor, result, Step::Finished, reason, message);
+    Decision::Record(Change { batch: vec![], ..change })
+}
+
+fn reason(result: Phase) -> &'static str {
+    match result {
+        Phase::Completed => "Completed",
+        Phase::Cancelled => "Cancelled",
+        Phase::Failed
+        | Phase::Pending
+        | Phase::Preparing
+        | Phase::Restarting
+        | Phase::WaitingRequests
+        | Phase::Recovering => "Failed",
+    }
+}
+
+/// ConfigMaps that hold what the new pods started on: the configuration that the workload is known to run well with.
+fn good(observed: &Observed, cursor: &Cursor) -> Vec<String> {
+    if cursor.outcome.as_ref().is_none_or(|outcome| outcome.result != Phase::Completed) {
+        return vec![];
+    }
+    let held = |config: &&ConfigMapView| {
+        config.content == Content::Candidate || config.content == Content::Snapshot && !config.changed()
+    };
+    observed.config.iter().filter(held).map(|config| config.entry.name.clone()).collect()
+}
+
+/// Nothing happens any more but the removal of the finalizer and the notice of a new generation.
+pub fn plan(observed: &Observed) -> Decision {
+    if observed.finalizer {
+        return Decision::Act(vec![Effect::RemoveFinalizer]);
+    }
+    match &observed.cursor {
+        Some(cursor) if observed.asked.generation_unseen && !observed.asked.deleting => {
+            let result = cursor.outcome.as_ref().map_or(Phase::Failed, |outcome| outcome.result);
+            let message = cursor.outcome.as_ref().map(|outcome| outcome.message.clone()).unwrap_or_default();
+            Decision::Record(change(cursor, result, Step::Finished, reason(result), message))
+        }
+        Some(_) | None => Decision::Rest,
+    }
+}

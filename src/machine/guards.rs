@@ -1,0 +1,114 @@
+//! What may happen in any phase: deletion, a lost lock, somebody else's rollout, a late cancel, a refusal.
+//!
+//! **Invariant:** nothing here concerns one phase alone.
+
+use super::batch::{change, fail, recover};
+use super::decision::{Change, Decision, Effect};
+use super::observed::{Cursor, Lock, Observed, Target};
+use super::preparing;
+use crate::api::{Code, Outcome, Phase, Step};
+
+/// The decision, if one of the guards has something to say.
+pub fn plan(observed: &Observed) -> Option<Decision> {
+    if observed.asked.namespace_terminating {
+        return Some(let_go(observed));
+    }
+    let cursor = observed.cursor.as_ref()?;
+    if !under_way(cursor.step) {
+        return None;
+    }
+    lock(observed, cursor)
+        .or_else(|| deleted(observed, cursor))
+        .or_else(|| conflict(observed, cursor))
+        .or_else(|| cancel(observed, cursor))
+        .or_else(|| refused(observed, cursor))
+}
+
+/// Everything in the namespace goes anyway; our finalizer must not hold it up.
+fn let_go(observed: &Observed) -> Decision {
+    if observed.finalizer { Decision::Act(vec![Effect::RemoveFinalizer]) } else { Decision::Rest }
+}
+
+/// Pods may have been touched and the end is not yet written down.
+fn under_way(step: Step) -> bool {
+    match step {
+        Step::Queued | Step::Preparing | Step::Finishing | Step::Finished => false,
+        Step::Surging | Step::Reserving | Step::Draining | Step::Evicting | Step::Verifying | Step::Restoring => true,
+    }
+}
+
+/// Somebody deleted or edited the history: take the lock again; if another run has it by now, stop here.
+fn lock(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    match &observed.lock {
+        Lock::Ours => None,
+        Lock::Free | Lock::Done => match observed.target {
+            Target::Gone => None,
+            Target::Same { .. } | Target::RollingOut => Some(Decision::Act(vec![Effect::TakeLock])),
+        },
+        Lock::Other(name) => {
+            let message = format!(
+                "the RestartHistory was edited: RestartRequest {name} holds the workload now, this run stops where it is"
+            );
+            let outcome = Outcome {
+                not_restored: Some(message.clone()),
+                not_restored_reason: Some("LockLost".to_owned()),
+                ..failed(Code::Internal, message.clone())
+            };
+            let change = change(cursor, Phase::Recovering, Step::Finishing, "LockLost", message);
+            Some(Decision::Record(Change { outcome: Some(outcome), ..change }))
+        }
+    }
+}
+
+fn deleted(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if !observed.asked.deleting || cursor.outcome.is_some() {
+        return None;
+    }
+    let message = "the request was deleted; configuration and pods go back".to_owned();
+    let outcome = Outcome { result: Phase::Cancelled, code: None, ..failed(Code::Internal, message.clone()) };
+    Some(Decision::Record(recover(observed, cursor, "Deleted", message, outcome)))
+}
+
+fn conflict(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if cursor.outcome.is_some() {
+        return None;
+    }
+    let (code, message) = match observed.target {
+        Target::Same { .. } => return None,
+        Target::RollingOut => {
+            (Code::RolloutConflict, "somebody else's rollout of the workload began; it is left alone")
+        }
+        Target::Gone => (Code::TargetInvalid, "the workload was deleted or replaced while it was being restarted"),
+    };
+    Some(Decision::Record(fail(observed, cursor, code, message.to_owned())))
+}
+
+fn cancel(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if !observed.asked.cancel || cursor.cancel_rejected || cursor.outcome.is_some() {
+        return None;
+    }
+    let message = "cancel came after Preparing; the run goes on".to_owned();
+    let change = change(cursor, preparing::phase_of(cursor.step), cursor.step, "CancelRejected", message);
+    Some(Decision::Record(Change { cancel_rejected: true, ..change }))
+}
+
+/// In recovery a refusal is handled there: the rest must still go back.
+fn refused(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if cursor.step == Step::Restoring {
+        return None;
+    }
+    let refusal = observed.refusal.as_ref()?;
+    Some(Decision::Record(fail(observed, cursor, Code::Internal, refusal.message.clone())))
+}
+
+/// A failure with nothing suspect about the configuration.
+pub fn failed(code: Code, message: String) -> Outcome {
+    Outcome {
+        result: Phase::Failed,
+        code: Some(code),
+        message,
+        suspect_configuration: false,
+        not_restored: None,
+        not_restored_reason: None,
+    }
+}

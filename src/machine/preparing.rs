@@ -1,0 +1,133 @@
+//! Preparing: finalizer, lock, copies, list, promotion. No pod is touched.
+//!
+//! **Invariant:** nothing is changed before its copy stands in the status (DESIGN 3.3).
+
+use super::batch::{begin_next, change, recover};
+use super::decision::{Change, Decision, Effect, PlannedPod};
+use super::guards::failed;
+use super::observed::{Attachment, ConfigMapView, Content, Cursor, Lock, Observed, Pod, RefusedEffect, Role};
+use crate::api::{Code, Outcome, Phase, Plan, Snapshot, Step};
+
+/// One thing after the other; each is entered only when observation shows the one before it done.
+pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
+    if let Some(decision) = stopped(observed, cursor) {
+        return decision;
+    }
+    if !observed.finalizer {
+        return Decision::Act(vec![Effect::AddFinalizer]);
+    }
+    if observed.lock == Lock::Free {
+        return Decision::Act(vec![Effect::TakeLock]);
+    }
+    let Some(snapshot) = &cursor.snapshot else { return copy(observed, cursor) };
+    let Some(plan) = &cursor.plan else { return list(observed, cursor) };
+    debug_assert_eq!(snapshot.config_maps.len(), observed.config.len());
+    promote(observed, cursor, plan)
+}
+
+/// What ends the run here.
+fn stopped(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if observed.asked.deleting || observed.asked.cancel {
+        let message = "cancelled before any pod was touched".to_owned();
+        let outcome = Outcome { result: Phase::Cancelled, code: None, ..failed(Code::Internal, message) };
+        return Some(stop(observed, cursor, "Cancelled", outcome));
+    }
+    let (code, message) = match (&observed.lock, &observed.verdict, &observed.refusal) {
+        (Lock::Other(name), _, _) => (
+            Code::AlreadyRestarting,
+            format!("RestartRequest {name} is restarting this workload; apply another request when it has finished"),
+        ),
+        (Lock::Done, _, _) => {
+            (Code::Internal, "the RestartHistory says that this run has ended; apply another request".to_owned())
+        }
+        (Lock::Free | Lock::Ours, Some(verdict), _) => (verdict.code, verdict.message.clone()),
+        (Lock::Free | Lock::Ours, None, Some(refusal)) => (code_of(refusal.effect), refusal.message.clone()),
+        (Lock::Free | Lock::Ours, None, None) => return None,
+    };
+    Some(stop(observed, cursor, code.reason(), failed(code, message)))
+}
+
+fn code_of(effect: RefusedEffect) -> Code {
+    match effect {
+        RefusedEffect::Copy => Code::BackupFailed,
+        RefusedEffect::Promotion | RefusedEffect::Restore => Code::RestoreConflict,
+        RefusedEffect::Other => Code::Internal,
+    }
+}
+
+/// Nothing but a promotion may have to go back.
+fn stop(observed: &Observed, cursor: &Cursor, reason: &'static str, outcome: Outcome) -> Decision {
+    let promoted =
+        |config: &ConfigMapView| config.entry.promoted && config.changed() && config.content == Content::Candidate;
+    let message = outcome.message.clone();
+    if cursor.snapshot.is_some() && observed.config.iter().any(promoted) {
+        return Decision::Record(recover(observed, cursor, reason, message, outcome));
+    }
+    let change = change(cursor, Phase::Preparing, Step::Finishing, reason, message);
+    Decision::Record(Change { outcome: Some(outcome), ..change })
+}
+
+fn copy(observed: &Observed, cursor: &Cursor) -> Decision {
+    if observed.config.iter().any(|config| !config.copied) {
+        return Decision::Act(vec![Effect::CopyConfigMaps]);
+    }
+    let config_maps: Vec<_> = observed.config.iter().map(|config| config.entry.clone()).collect();
+    let message = format!("copied {} ConfigMaps", config_maps.len());
+    let change = change(cursor, Phase::Preparing, Step::Preparing, "SnapshotTaken", message);
+    Decision::Record(Change { snapshot: Some(Snapshot { config_maps }), ..change })
+}
+
+/// The list comes before the promotion, so that whoever is on no list started after it.
+fn list(observed: &Observed, cursor: &Cursor) -> Decision {
+    if !observed.plan.written {
+        let ours = |pod: &&Pod| pod.alive() && pod.attachment == Attachment::Attached;
+        return Decision::Act(vec![Effect::WritePlan(
+            observed.pods.iter().filter(ours).map(PlannedPod::from).collect(),
+        )]);
+    }
+    let pods = observed.pods.iter().filter(|pod| pod.role == Role::Planned).count();
+    let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", format!("{pods} pods to restart"));
+    let plan = Plan {
+        config_map: observed.plan.name.clone(),
+        pods: i64::try_from(pods).unwrap_or(i64::MAX),
+        late: vec![],
+        again: None,
+    };
+    Decision::Record(Change { plan: Some(plan), ..change })
+}
+
+fn promote(observed: &Observed, cursor: &Cursor, plan: &Plan) -> Decision {
+    let promotions: Vec<&ConfigMapView> =
+        observed.config.iter().filter(|config| config.entry.promoted && config.changed()).collect();
+    if let Some(edited) = promotions.iter().find(|config| matches!(config.content, Content::Other | Content::Missing)) {
+        let message =
+            format!("ConfigMap {} was changed while it was being promoted; apply another request", edited.entry.name);
+        return stop(observed, cursor, Code::RestoreConflict.reason(), failed(Code::RestoreConflict, message));
+    }
+    let open = promotions.iter().filter(|config| config.content == Content::Snapshot);
+    let effects: Vec<Effect> = open.map(|config| Effect::Promote(config.entry.name.clone())).collect();
+    if !effects.is_empty() {
+        return Decision::Act(effects);
+    }
+    begin(observed, cursor, plan, !promotions.is_empty())
+}
+
+/// Pods born between the list and the promotion may run the old configuration: they are restarted as well.
+fn begin(observed: &Observed, cursor: &Cursor, plan: &Plan, promoted: bool) -> Decision {
+    let born = |pod: &&Pod| promoted && pod.role == Role::New && pod.alive() && pod.attachment == Attachment::Attached;
+    let late: Vec<String> = observed.pods.iter().filter(born).map(|pod| pod.uid.clone()).collect();
+    let change = begin_next(observed, cursor);
+    let grown = plan.pods.saturating_add(i64::try_from(late.len()).unwrap_or(0));
+    Decision::Record(Change { plan: Some(Plan { late, pods: grown, ..plan.clone() }), ..change })
+}
+
+/// The phase that goes with a step on the way forward.
+pub fn phase_of(step: Step) -> Phase {
+    match step {
+        Step::Queued => Phase::Pending,
+        Step::Preparing => Phase::Preparing,
+        Step::Surging | Step::Evicting | Step::Verifying => Phase::Restarting,
+        Step::Reserving | Step::Draining => Phase::WaitingRequests,
+        Step::Restoring | Step::Finishing | Step::Finished => Phase::Recovering,
+    }
+}

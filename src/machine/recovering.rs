@@ -1,0 +1,279 @@
+//! Recovering: configuration, leases, detached pods and pods that started on the bad configuration go back, in this order.
+//!
+//! The order is measured: any other had the `ReplicaSet` delete an old, serving pod (notes on putting back, DESIGN 3).
+//!
+//! **Invariant:** configuration that the run neither promoted nor broke pods with is never touched (I9).
+
+use super::batch::{begin_next, change, give_up, names, progress, remaining, state};
+use super::decision::{Change, Decision, Effect, PlannedPod};
+use super::observed::{
+    Attachment, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Observed, Pod, RefusedEffect, Role, Target,
+};
+use crate::api::{Outcome, Phase, Plan, PodProgress, PodState, SnapshotSource, Step};
+
+/// One thing after the other, each seen done before the next.
+pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
+    let Some(outcome) = &cursor.outcome else {
+        return Decision::Record(finish(cursor, "recovery without a reason".to_owned()));
+    };
+    refused(observed, cursor, outcome)
+        .or_else(|| configuration(observed, cursor, outcome))
+        .or_else(|| dispose(observed, cursor, outcome))
+        .or_else(|| release(observed, cursor))
+        .or_else(|| put_back(observed, cursor))
+        .or_else(|| once_more(observed, cursor, outcome))
+        .unwrap_or_else(|| settle(observed, cursor, outcome))
+}
+
+/// The cluster will never allow it: say so once and go on with the rest; twice, and the run ends.
+fn refused(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
+    let refusal = observed.refusal.as_ref()?;
+    if outcome.not_restored.is_some() {
+        return Some(Decision::Record(finish(cursor, refusal.message.clone())));
+    }
+    let reason = match refusal.effect {
+        RefusedEffect::Restore | RefusedEffect::Copy | RefusedEffect::Promotion => "RestoreRefused",
+        RefusedEffect::Other => "PutBackRefused",
+    };
+    Some(Decision::Record(give_up(cursor, outcome, reason, refusal.message.clone())))
+}
+
+/// Whether this ConfigMap has to hold the snapshot at the end.
+fn to_restore(config: &ConfigMapView, outcome: &Outcome) -> bool {
+    let blamed = outcome.suspect_configuration && config.entry.source == SnapshotSource::LastKnownGood;
+    config.changed() && (config.entry.promoted || blamed)
+}
+
+fn configuration(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
+    if outcome.not_restored.is_some() || cursor.snapshot.is_none() {
+        return None;
+    }
+    let wanted: Vec<&ConfigMapView> = observed.config.iter().filter(|config| to_restore(config, outcome)).collect();
+    if let Some(problem) = cannot_restore(observed, outcome, &wanted) {
+        return Some(Decision::Record(give_up(cursor, outcome, problem.0, problem.1)));
+    }
+    let effects: Vec<Effect> = wanted
+        .iter()
+        .filter(|config| config.content == Content::Candidate)
+        .map(|config| Effect::Restore(config.entry.name.clone()))
+        .collect();
+    (!effects.is_empty()).then_some(Decision::Act(effects))
+}
+
+fn cannot_restore(observed: &Observed, outcome: &Outcome, wanted: &[&ConfigMapView]) -> Option<(&'static str, String)> {
+    let theirs = observed.pods.iter().any(|pod| pod.attachment == Attachment::Foreign && pod.alive());
+    if observed.target == Target::RollingOut
+        && theirs
+        && wanted.iter().any(|config| config.content == Content::Candidate)
+    {
+        let message = "somebody else's rollout has started pods on the promoted configuration: it stays".to_owned();
+        return Some(("RestoreConflict", message));
+    }
+    if let Some(edited) = wanted.iter().find(|config| matches!(config.content, Content::Other | Content::Missing)) {
+        let message = format!(
+            "ConfigMap {} was changed by somebody else since the restart began: it stays as it is",
+            edited.entry.name
+        );
+        return Some(("RestoreConflict", message));
+    }
+    let unknown = |config: &&ConfigMapView| !config.entry.promoted && config.entry.source == SnapshotSource::AtRequest;
+    let baseless = observed.config.iter().find(unknown)?;
+    if outcome.suspect_configuration && wanted.is_empty() {
+        let name = &baseless.entry.name;
+        let message = format!(
+            "pods failed, and no earlier successful run has recorded what ConfigMap {name} should hold: it stays as it is"
+        );
+        return Some(("NoBaseline", message));
+    }
+    None
+}
+
+/// The workload is not ours to put together any more: what is detached finishes its requests and goes.
+fn dispose(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
+    match observed.target {
+        Target::Same { .. } => return None,
+        Target::RollingOut | Target::Gone => {}
+    }
+    let detached = detached(observed);
+    if detached.is_empty() {
+        return Some(Decision::Record(finish(cursor, outcome.message.clone())));
+    }
+    if observed.deadline == Deadline::Passed && outcome.not_restored.is_none() {
+        let message = format!("{} could not be evicted within progressDeadlineSeconds", names(&detached));
+        return Some(Decision::Record(give_up(cursor, outcome, "PodsNotEvicted", message)));
+    }
+    if observed.deadline == Deadline::Passed {
+        return Some(Decision::Record(finish(cursor, outcome.message.clone())));
+    }
+    let effects: Vec<Effect> = detached.iter().filter_map(|pod| dismiss(pod)).collect();
+    Some(if effects.is_empty() {
+        Decision::Wait(format!("waiting for the last requests of {}", names(&detached)))
+    } else {
+        Decision::Act(effects)
+    })
+}
+
+fn dismiss(pod: &Pod) -> Option<Effect> {
+    match pod.drain {
+        _ if pod.last_endpoint || pod.drained() || pod.overdue() => Some(Effect::Evict(pod.into())),
+        Drain::Open | Drain::Cordoned { stale: true, .. } => Some(Effect::Cordon(pod.into())),
+        Drain::Cordoned { stale: false, .. } | Drain::Unknown { .. } => None,
+    }
+}
+
+fn detached(observed: &Observed) -> Vec<&Pod> {
+    observed.pods.iter().filter(|pod| pod.alive() && pod.attachment == Attachment::Detached).collect()
+}
+
+/// Old pods serve again before anything else happens to them.
+fn release(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    let spared =
+        |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign && state(cursor, pod) != PodState::Expendable;
+    let leased = observed.pods.iter().filter(spared).filter(|pod| pod.cordoned());
+    let effects: Vec<Effect> = leased.map(|pod| Effect::Release(pod.into())).collect();
+    if !effects.is_empty() {
+        return Some(Decision::Act(effects));
+    }
+    let unready: Vec<&Pod> = detached(observed).into_iter().filter(|pod| !pod.ready || !pod.in_slices).collect();
+    (!unready.is_empty() && observed.deadline == Deadline::Ahead)
+        .then(|| Decision::Wait(format!("waiting for {} to be Ready again", names(&unready))))
+}
+
+/// Detached pods go back once the replacements that must go for them are ranked first and drained.
+fn put_back(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    let detached = detached(observed);
+    let going: Vec<&Pod> =
+        observed.pods.iter().filter(|pod| pod.alive() && state(cursor, pod) == PodState::Expendable).collect();
+    if detached.is_empty() {
+        return spare(observed, &going);
+    }
+    let candidates = candidates(observed, cursor);
+    let missing = surplus(observed, detached.len()).saturating_sub(going.len()).min(candidates.len());
+    if missing > 0 {
+        return Some(Decision::Record(choose(cursor, &candidates[..missing])));
+    }
+    let effects: Vec<Effect> = going.iter().filter_map(|pod| expend(pod)).collect();
+    if !effects.is_empty() {
+        return Some(Decision::Act(effects));
+    }
+    let busy: Vec<&Pod> = going.into_iter().filter(|pod| busy(pod)).collect();
+    if !busy.is_empty() && observed.deadline == Deadline::Ahead {
+        return Some(Decision::Wait(format!(
+            "waiting for the requests of {}, which goes so that {} can come back",
+            names(&busy),
+            names(&detached)
+        )));
+    }
+    Some(Decision::Act(detached.into_iter().map(|pod| Effect::Reattach(pod.into())).collect()))
+}
+
+/// How many of the workload's own pods will be too many once the detached ones are back.
+fn surplus(observed: &Observed, detached: usize) -> usize {
+    let Target::Same { replicas } = observed.target else { return 0 };
+    let own = observed.pods.iter().filter(|pod| pod.alive() && pod.attachment == Attachment::Attached).count();
+    (own + detached).saturating_sub(replicas)
+}
+
+/// New pods, one that is not Ready first, then the newest.
+fn candidates<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
+    let new = |pod: &&Pod| {
+        pod.alive()
+            && pod.attachment == Attachment::Attached
+            && pod.role == Role::New
+            && state(cursor, pod) != PodState::Expendable
+    };
+    let mut pods: Vec<&Pod> = observed.pods.iter().filter(new).collect();
+    pods.reverse();
+    pods.sort_by_key(|pod| pod.ready);
+    pods
+}
+
+fn choose(cursor: &Cursor, pods: &[&Pod]) -> Change {
+    let message = format!("{} goes so that the old pods can come back", names(pods));
+    let change = change(cursor, Phase::Recovering, Step::Restoring, "PuttingBack", message);
+    let mut batch: Vec<PodProgress> = cursor.batch.clone();
+    batch.retain(|entry| pods.iter().all(|pod| pod.uid != entry.uid));
+    batch.extend(pods.iter().map(|pod| progress(pod, PodState::Expendable)));
+    Change { batch, ..change }
+}
+
+fn expend(pod: &Pod) -> Option<Effect> {
+    if !pod.expendable {
+        return Some(Effect::MarkExpendable(pod.into()));
+    }
+    let wanted = match pod.drain {
+        Drain::Open => pod.ready && !pod.last_endpoint,
+        Drain::Cordoned { stale, .. } => stale,
+        Drain::Unknown { .. } => false,
+    };
+    wanted.then(|| Effect::Cordon(pod.into()))
+}
+
+/// Its preStop chain drains what is left when the wait is over or nothing can be known.
+fn busy(pod: &Pod) -> bool {
+    pod.cordoned() && !pod.drained() && !pod.overdue()
+}
+
+/// Everybody is back: a chosen replacement that turns out to be needed serves again, one too many is awaited.
+fn spare(observed: &Observed, going: &[&Pod]) -> Option<Decision> {
+    if going.is_empty() || observed.deadline == Deadline::Passed {
+        return None;
+    }
+    if surplus(observed, 0) > 0 {
+        return Some(Decision::Wait(format!("waiting for the ReplicaSet to delete {}", names(going))));
+    }
+    let effects: Vec<Effect> =
+        going.iter().filter(|pod| pod.cordoned()).map(|pod| Effect::Release((*pod).into())).collect();
+    (!effects.is_empty()).then_some(Decision::Act(effects))
+}
+
+/// Pods that started on the bad configuration are replaced once more.
+fn once_more(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
+    let restored = observed.config.iter().any(|config| to_restore(config, outcome));
+    let plan = cursor.plan.as_ref()?;
+    if !restored || outcome.not_restored.is_some() {
+        return None;
+    }
+    if plan.again.is_some() {
+        return (!remaining(observed, cursor).is_empty()).then(|| Decision::Record(begin_next(observed, cursor)));
+    }
+    if observed.plan.again_written {
+        let message = "pods that started on the bad configuration are replaced once more".to_owned();
+        let change = change(cursor, Phase::Recovering, Step::Restoring, "ReplacingAgain", message);
+        return Some(Decision::Record(Change {
+            plan: Some(Plan { again: Some(observed.plan.again_name.clone()), ..plan.clone() }),
+            ..change
+        }));
+    }
+    let bad = |pod: &&Pod| {
+        pod.alive()
+            && pod.attachment == Attachment::Attached
+            && (pod.role == Role::New || pod.restarted || plan.late.contains(&pod.uid))
+    };
+    let pods: Vec<PlannedPod> = observed.pods.iter().filter(bad).map(PlannedPod::from).collect();
+    (!pods.is_empty()).then(|| Decision::Act(vec![Effect::WritePlanAgain(pods)]))
+}
+
+/// All Ready ends the recovery; what is not so by the deadline is said.
+fn settle(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Decision {
+    match (&observed.gate, observed.deadline) {
+        (Gate::Open, _) => Decision::Record(finish(cursor, outcome.message.clone())),
+        (Gate::Waiting(message) | Gate::Failing(message), Deadline::Ahead) => Decision::Wait(message.clone()),
+        (Gate::Waiting(message) | Gate::Failing(message), Deadline::Passed) => {
+            let message = format!("not all pods are Ready: {message}");
+            let outcome = match outcome.not_restored {
+                None => Outcome {
+                    not_restored: Some(message.clone()),
+                    not_restored_reason: Some("PodsNotReady".to_owned()),
+                    ..outcome.clone()
+                },
+                Some(_) => outcome.clone(),
+            };
+            Decision::Record(Change { outcome: Some(outcome), ..finish(cursor, message) })
+        }
+    }
+}
+
+fn finish(cursor: &Cursor, message: String) -> Change {
+    change(cursor, Phase::Recovering, Step::Finishing, "Restored", message)
+}

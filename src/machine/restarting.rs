@@ -1,0 +1,218 @@
+//! Restarting: pods get their replacements, drained ones are evicted, and at the end the new ones are watched.
+//!
+//! **Invariant:** no pod is evicted here that the status does not call drained, overdue, forced or terminating.
+
+use super::batch::{alive, begin_next, change, fail, forced, names, phase, present, progress, state};
+use super::decision::{Change, Decision, Effect};
+use super::observed::{Attachment, Budget, Cursor, Deadline, Drain, Gate, Observed, Pod, Role, Soak};
+use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
+
+/// Surge: detach the batch, await its replacements, then its budget.
+pub fn surging(observed: &Observed, cursor: &Cursor) -> Decision {
+    let pods = alive(observed, cursor);
+    if pods.is_empty() {
+        return Decision::Record(begin_next(observed, cursor));
+    }
+    let effects: Vec<Effect> = pods.iter().filter_map(|pod| detach(cursor, pod)).collect();
+    if !effects.is_empty() {
+        return Decision::Act(effects);
+    }
+    if let Some(decision) = closed(observed, cursor) {
+        return decision;
+    }
+    match &observed.budget {
+        Budget::Allowed(allowed) => Decision::Record(drain(observed, cursor, &pods[..pods.len().min(*allowed)])),
+        Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
+        Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
+    }
+}
+
+fn detach(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
+    if cursor.again && !pod.ready && pod.attachment == Attachment::Attached {
+        return Some(Effect::Delete(pod.into()));
+    }
+    match (pod.attachment, pod.drain) {
+        (Attachment::Attached, _) => Some(Effect::Detach(pod.into())),
+        (Attachment::Detached, Drain::Cordoned { .. }) => Some(Effect::Release(pod.into())),
+        (Attachment::Detached, Drain::Open | Drain::Unknown { .. }) | (Attachment::Foreign, _) => None,
+    }
+}
+
+/// What a gate that is not open means: a failure at once, at the deadline, or a wait.
+pub fn closed(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    match (&observed.gate, observed.deadline) {
+        (Gate::Open, _) => None,
+        (Gate::Failing(message), _) => {
+            Some(Decision::Record(fail(observed, cursor, Code::ReplacementUnhealthy, message.clone())))
+        }
+        (Gate::Waiting(message), Deadline::Passed) => {
+            let message = format!("no healthy replacement within progressDeadlineSeconds: {message}");
+            Some(Decision::Record(fail(observed, cursor, Code::ReplacementUnhealthy, message)))
+        }
+        (Gate::Waiting(message), Deadline::Ahead) => Some(Decision::Wait(message.clone())),
+    }
+}
+
+/// A budget that says no: a failure at the deadline, or a wait.
+pub fn refused(observed: &Observed, cursor: &Cursor, message: &str) -> Decision {
+    match observed.deadline {
+        Deadline::Passed => Decision::Record(fail(
+            observed,
+            cursor,
+            Code::BudgetExhausted,
+            format!("still refused after progressDeadlineSeconds: {message}"),
+        )),
+        Deadline::Ahead => Decision::Wait(format!("waiting for a PodDisruptionBudget: {message}")),
+    }
+}
+
+/// The change that cordons these pods, or evicts them while Ready where a cordon would leave no ready endpoint.
+pub fn drain(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Change {
+    let start = |pod: &Pod| {
+        if pod.last_endpoint && !forced(&observed.asked, cursor) { PodState::Terminating } else { PodState::Draining }
+    };
+    let batch: Vec<PodProgress> = pods.iter().map(|pod| progress(pod, start(pod))).collect();
+    let message = format!("taking {} out of their Services", names(pods));
+    let change = change(cursor, phase(cursor, Phase::WaitingRequests), Step::Draining, "Draining", message);
+    Change { batch, ..change }
+}
+
+/// Evict what may go; Rolling: await the replacements.
+pub fn evicting(observed: &Observed, cursor: &Cursor) -> Decision {
+    let pods = alive(observed, cursor);
+    if let Some(pod) = pods.iter().find(|pod| uncertain(cursor, pod)) {
+        let message = format!("{} took requests again before it could be evicted", pod.name);
+        return Decision::Record(back_to_draining(cursor, message));
+    }
+    if pods.is_empty() {
+        return gone(observed, cursor);
+    }
+    if let Some(decision) = held(observed, cursor, &pods) {
+        return decision;
+    }
+    let effects: Vec<Effect> = pods.iter().filter_map(|pod| evict(cursor, pod)).collect();
+    if effects.is_empty() {
+        Decision::Wait(format!("waiting for the last requests of {}", names(&pods)))
+    } else {
+        Decision::Act(effects)
+    }
+}
+
+/// The status calls it drained, but it is not, or nobody can tell.
+fn uncertain(cursor: &Cursor, pod: &Pod) -> bool {
+    state(cursor, pod) == PodState::Drained && (!pod.cordoned() || pod.overdue() && !pod.drained())
+}
+
+fn back_to_draining(cursor: &Cursor, message: String) -> Change {
+    let again = |entry: &PodProgress| match entry.state {
+        PodState::Drained => PodProgress { state: PodState::Draining, ..entry.clone() },
+        PodState::Chosen
+        | PodState::Draining
+        | PodState::Overdue
+        | PodState::Forced
+        | PodState::Terminating
+        | PodState::Expendable => entry.clone(),
+    };
+    let change = change(cursor, phase(cursor, Phase::WaitingRequests), Step::Draining, "Draining", message);
+    Change { batch: cursor.batch.iter().map(again).collect(), ..change }
+}
+
+/// What keeps a drained batch from going: its replacements (Surge) or the budget. Leases are renewed meanwhile.
+fn held(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Decision> {
+    let renewals: Vec<Effect> = pods
+        .iter()
+        .filter(|pod| matches!(pod.drain, Drain::Cordoned { stale: true, .. }))
+        .map(|pod| Effect::Cordon((*pod).into()))
+        .collect();
+    if !renewals.is_empty() {
+        return Some(Decision::Act(renewals));
+    }
+    if let Budget::Lost(message) = &observed.budget {
+        return Some(match observed.asked.strategy {
+            StrategyType::Surge => refused(observed, cursor, message),
+            StrategyType::Rolling => Decision::Record(step_back(observed, cursor, "BudgetLost", message.clone())),
+        });
+    }
+    match observed.asked.strategy {
+        StrategyType::Surge => closed(observed, cursor),
+        StrategyType::Rolling => None,
+    }
+}
+
+fn evict(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
+    match state(cursor, pod) {
+        PodState::Drained => pod.drained().then(|| Effect::Evict(pod.into())),
+        PodState::Overdue | PodState::Forced | PodState::Terminating => Some(Effect::Evict(pod.into())),
+        PodState::Chosen | PodState::Draining | PodState::Expendable => None,
+    }
+}
+
+/// All were told to go. A pod that cannot finish terminating (a lost node) holds nobody up beyond the deadline.
+fn gone(observed: &Observed, cursor: &Cursor) -> Decision {
+    let stopping = present(observed, cursor);
+    if !stopping.is_empty() && observed.deadline == Deadline::Ahead {
+        return Decision::Wait(format!("waiting for {} to stop", names(&stopping)));
+    }
+    if observed.asked.strategy == StrategyType::Rolling
+        && let Some(decision) = closed(observed, cursor)
+    {
+        return decision;
+    }
+    Decision::Record(begin_next(observed, cursor))
+}
+
+/// The change that gives the batch back to its Services and asks again.
+pub fn step_back(observed: &Observed, cursor: &Cursor, reason: &'static str, message: String) -> Change {
+    let batch = cursor.batch.iter().map(|entry| PodProgress { state: PodState::Chosen, ..entry.clone() }).collect();
+    let change = match observed.asked.strategy {
+        StrategyType::Surge => change(cursor, phase(cursor, Phase::Restarting), Step::Surging, reason, message),
+        StrategyType::Rolling => {
+            change(cursor, phase(cursor, Phase::WaitingRequests), Step::Reserving, reason, message)
+        }
+    };
+    Change { batch, ..change }
+}
+
+/// Watch the new pods for a while.
+pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
+    if let Some(pod) = observed.pods.iter().find(|pod| pod.role == Role::New && pod.alive() && pod.restarted) {
+        let why = pod.broken.clone().unwrap_or_else(|| "a container was restarted".to_owned());
+        return Decision::Record(fail(
+            observed,
+            cursor,
+            Code::ReplacementUnhealthy,
+            format!("{} failed in the soak: {why}", pod.name),
+        ));
+    }
+    let stopping: Vec<&Pod> = observed.pods.iter().filter(|pod| pod.role == Role::Planned).collect();
+    if !stopping.is_empty() && observed.deadline == Deadline::Ahead {
+        return Decision::Wait(format!("waiting for {} to stop", names(&stopping)));
+    }
+    if let Some(decision) = closed(observed, cursor) {
+        return decision;
+    }
+    let nothing = cursor.plan.as_ref().is_some_and(|plan| plan.pods == 0);
+    match observed.soak {
+        Soak::Running if !nothing => Decision::Wait("all pods are Ready; watching them for soakSeconds".to_owned()),
+        Soak::Running | Soak::Over => Decision::Record(complete(cursor, nothing)),
+    }
+}
+
+fn complete(cursor: &Cursor, nothing: bool) -> Change {
+    let pods = cursor.plan.as_ref().map_or(0, |plan| plan.pods);
+    let message = if nothing {
+        "the workload has no pods: nothing to restart".to_owned()
+    } else {
+        format!("{pods} pods restarted")
+    };
+    let outcome = Outcome {
+        result: Phase::Completed,
+        code: None,
+        message: message.clone(),
+        suspect_configuration: false,
+        not_restored: None,
+        not_restored_reason: None,
+    };
+    let change = change(cursor, Phase::Restarting, Step::Finishing, "Verified", message);
+    Change { outcome: Some(outcome), ..change }
+}
