@@ -8,8 +8,8 @@ start_etcd() {
 
 start_apiserver() {
   # Without InternalIP first, exec and logs fail: nothing resolves the node's name.
-  start kube-apiserver "$BIN/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range=$SERVICE_CIDR \
-    --advertise-address=$NODE_IP --secure-port=6443 --tls-cert-file="$RUN/pki/apiserver.crt" --tls-private-key-file="$RUN/pki/apiserver.key" \
+  start kube-apiserver "$BIN/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range="$SERVICE_CIDR" \
+    --advertise-address="$NODE_IP" --secure-port=6443 --tls-cert-file="$RUN/pki/apiserver.crt" --tls-private-key-file="$RUN/pki/apiserver.key" \
     --client-ca-file="$RUN/pki/ca.crt" --authorization-mode=Node,RBAC --allow-privileged=true --enable-admission-plugins=NodeRestriction \
     --service-account-key-file="$RUN/pki/service-accounts.key" --service-account-signing-key-file="$RUN/pki/service-accounts.key" \
     --service-account-issuer=https://kubernetes.default.svc.cluster.local --kubelet-preferred-address-types=InternalIP \

@@ -30,7 +30,7 @@ await() { # WHAT SECONDS CMD...
 network() {
   ip link set lo up
   ip link add node0 type bridge
-  ip addr add $NODE_IP/24 dev node0
+  ip addr add "$NODE_IP/24" dev node0
   ip link set node0 up
   ip route add default dev node0 # some clients look for one; it leads nowhere
   echo 1 >/proc/sys/net/ipv4/ip_forward

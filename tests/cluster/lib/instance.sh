@@ -12,10 +12,10 @@ acquire() {
 }
 release() { exec 9<&-; }
 
-pid() { # prints the host's number of the first process, if it lives
+pid() { # prints the host's number of the first process, if it lives; called in a trap too, where a bare `return` means success
   local number start_time stat
-  [[ -f $RUN/pid ]] && read -r number start_time <"$RUN/pid" || return
-  { read -ra stat <"/proc/$number/stat"; } 2>/dev/null || return
+  [[ -f $RUN/pid ]] && read -r number start_time <"$RUN/pid" || return 1
+  { read -ra stat <"/proc/$number/stat"; } 2>/dev/null || return 1
   # The start time tells it from a later process of the same number; a zombie has already ended.
   [[ ${stat[21]} == "$start_time" && ${stat[2]} != [ZX] ]] && echo "$number"
 }
@@ -61,7 +61,7 @@ boot_failed() {
 
 await_ready() {
   until [[ -e $RUN/ready ]]; do
-    [[ ! -e $RUN/failed ]] && pid >/dev/null || boot_failed
+    if [[ -e $RUN/failed ]] || ! pid >/dev/null; then boot_failed; fi
     sleep 0.05
   done
 }
@@ -114,13 +114,13 @@ run() {
 shell() { run "${SHELL:-/bin/bash}"; }
 
 image() { # NAME TAR
-  local first name=${1:-} tar=${2:-} end=$((SECONDS + 10)) ctr
+  local first name=${1:-} tar=${2:-} end=$((SECONDS + 10)) ctr said
   first=$(first_process)
   [[ -n $name && -r $tar ]] || die "usage: cluster image NAME TAR, and TAR must be readable"
   ctr=(nsenter -t "$first" -n -m -p -- "$BIN/ctr" -a "$RUN/containerd.sock" -n k8s.io)
-  "${ctr[@]}" images import --local - <"$tar" >/dev/null
+  said=$("${ctr[@]}" images import --local - <"$tar" 2>&1) || die "containerd refuses $tar: $said"
   # The kubelet sees the image when containerd has labelled it for Kubernetes.
-  until "${ctr[@]}" images ls "name==$name" 2>/dev/null | grep -q io.cri-containerd.image=managed; do
+  until "${ctr[@]}" images list "name==$name" 2>/dev/null | grep -q io.cri-containerd.image=managed; do
     ((SECONDS < end)) || die "$tar does not hold an image named $name"
     sleep 0.05
   done
@@ -129,5 +129,5 @@ image() { # NAME TAR
 
 logs() { # [NAME]
   [[ -d $RUN/log ]] || die "there are no logs in $RUN"
-  if (($#)); then cat "$RUN/log/$1.log"; else (cd "$RUN/log" && ls -1 -- *.log | sed 's/\.log$//'); fi
+  if (($#)); then cat "$RUN/log/$1.log"; else (cd "$RUN/log" && printf '%s\n' *.log | sed 's/\.log$//'); fi
 }

@@ -82,7 +82,7 @@ localStorageCapacityIsolation: false
 evictionHard: {memory.available: 50Mi, nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%", imagefs.inodesFree: "0%"}
 YAML
   start kubelet "$BIN/kubelet" --config="$RUN/kubelet.yaml" --kubeconfig="$RUN/kubelet.kubeconfig" --root-dir="$RUN/kubelet" \
-    --hostname-override=node0 --node-ip=$NODE_IP
+    --hostname-override=node0 --node-ip="$NODE_IP"
 }
 
 start_kube_proxy() {

@@ -22,10 +22,10 @@ current-context: cluster
 YAML
 }
 
-pki() {
-  local who jobs=()
-  mkdir -p "$RUN/pki"
-  cd "$RUN/pki"
+pki() ( # in a subshell of its own, for the directory
+  mkdir "$RUN/pki"
+  cd "$RUN/pki" || exit
+  jobs=()
   openssl req -x509 -config <(printf %s "$OPENSSL_CONFIG") "${NEW_KEY[@]}" -keyout ca.key -out ca.crt -subj /CN=kubernetes \
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,digitalSignature -addext subjectKeyIdentifier=hash 2>/dev/null
   openssl ecparam -name prime256v1 -genkey -noout -out service-accounts.key # this form serves as the public key too
@@ -39,6 +39,5 @@ pki() {
   certificate proxy /CN=system:kube-proxy clientAuth & jobs+=($!)
   certificate dns /CN=coredns clientAuth & jobs+=($!)
   for who in admin controller-manager scheduler kubelet proxy dns; do kubeconfig "$who"; done
-  wait "${jobs[@]}"
-  cd /
-}
+  for job in "${jobs[@]}"; do wait "$job"; done # each, for its result
+)

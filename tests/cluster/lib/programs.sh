@@ -4,7 +4,7 @@
 PACKAGES="runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit openssl util-linux procps python3 busybox-static"
 PROGRAMS="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd containerd containerd-shim-runc-v2 ctr coredns"
 
-need_root() { ((EUID == 0)) || die "$verb needs root: namespaces, mounts and cgroups are made. Run it with sudo -E."; }
+need_root() { ((EUID == 0)) || die "this verb needs root, for namespaces, mounts and cgroups: sudo -E $0 ..."; }
 
 missing_packages() { # prints those that are not installed
   local package
