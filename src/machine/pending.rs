@@ -16,13 +16,13 @@ pub fn plan(observed: &Observed, cursor: Option<&Cursor>) -> Decision {
         let message = "cancelled before anything was touched".to_owned();
         return end("Cancelled", Outcome { result: Phase::Cancelled, code: None, ..failed(Code::Internal, message) });
     }
-    if let Some(verdict) = &observed.verdict {
-        return end(verdict.code.reason(), failed(verdict.code, verdict.message.clone()));
-    }
     if let Lock::Other(name) = &observed.lock {
         let message =
             format!("RestartRequest {name} is restarting this workload; apply another request when it has finished");
         return end(Code::AlreadyRestarting.reason(), failed(Code::AlreadyRestarting, message));
+    }
+    if let Some(verdict) = &observed.verdict {
+        return end(verdict.code.reason(), failed(verdict.code, verdict.message.clone()));
     }
     match &observed.hold {
         Some(hold) => wait(observed, cursor, hold),

@@ -90,6 +90,10 @@ pub fn evicting(observed: &Observed, cursor: &Cursor) -> Decision {
     if let Some(decision) = held(observed, cursor, &pods) {
         return decision;
     }
+    if observed.deadline == Deadline::Passed {
+        let message = format!("{} could not be evicted within progressDeadlineSeconds", names(&pods));
+        return Decision::Record(fail(observed, cursor, Code::BudgetExhausted, message));
+    }
     let effects: Vec<Effect> = pods.iter().filter_map(|pod| evict(cursor, pod)).collect();
     if effects.is_empty() {
         Decision::Wait(format!("waiting for the last requests of {}", names(&pods)))
