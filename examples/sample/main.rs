@@ -8,6 +8,7 @@
 mod app;
 mod ask;
 mod http;
+mod load;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 enum Command {
     /// The service: answers slowly, and dies at once when told to.
     App(app::Options),
+    /// The load client and its ledger, driven over HTTP.
+    Load(load::Options),
     /// Sends one HTTP request and prints the answer; fails unless the answer is 2xx.
     Ask(ask::Options),
 }
@@ -26,6 +29,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::App(options) => app::run(options).await,
+        Command::Load(options) => load::run(options).await,
         Command::Ask(options) => ask::run(options).await,
     };
     match result {

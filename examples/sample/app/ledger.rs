@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The service's end of the ledger.
 pub struct Ledger {
+    wanted: bool,
     pod: String,
     writer: Mutex<Option<OwnedWriteHalf>>,
     broken: Notify,
@@ -37,8 +38,13 @@ pub fn from_environment() -> Option<SocketAddr> {
 impl Ledger {
     /// Connects, and goes on doing so whenever the connection is lost; returns after the first attempt.
     pub async fn connect(address: Option<SocketAddr>, pod: String) -> Arc<Self> {
-        let ledger =
-            Arc::new(Self { pod, writer: Mutex::default(), broken: Notify::new(), unreported: AtomicU64::new(0) });
+        let ledger = Arc::new(Self {
+            wanted: address.is_some(),
+            pod,
+            writer: Mutex::default(),
+            broken: Notify::new(),
+            unreported: AtomicU64::new(0),
+        });
         if let Some(address) = address {
             let first = ledger.open(address).await;
             tokio::spawn(Arc::clone(&ledger).keep(address, first));
@@ -48,6 +54,9 @@ impl Ledger {
 
     /// Reports a request's begin or end; on return the line is in the kernel's hands, or counted as unreported.
     pub async fn write(&self, event: &str, id: &str) {
+        if !self.wanted {
+            return;
+        }
         let line = format!("{event} {id} {}\n", self.pod);
         let mut writer = self.writer.lock().await;
         let sent = match writer.as_mut() {

@@ -87,7 +87,7 @@ async fn route(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
 }
 
 /// Process 1 of a container ignores signals that it has no handler for, hence the handler.
-fn die_at_sigterm() -> Result<(), String> {
+pub fn die_at_sigterm() -> Result<(), String> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind).map_err(|error| format!("cannot handle signals: {error}"))?;
         tokio::spawn(async move {
