@@ -1,0 +1,161 @@
+//! The arguments of `restart-sidecar`.
+//!
+//! **Invariant:** everything that can be wrong with an argument is said before a socket is opened.
+
+use super::readiness::ReadinessUrl;
+use crate::wire;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ed25519_dalek::VerifyingKey;
+use std::net::SocketAddr;
+
+/// Counts the requests in flight of the app beside it, and drains it before the pod goes.
+#[derive(Debug, Parser)]
+#[command(name = "restart-sidecar", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Relay traffic to the app until SIGTERM.
+    Run(Box<Run>),
+    /// Tell the sidecar that runs in this pod that the pod is being terminated: its preStop hook.
+    Terminating(Terminating),
+}
+
+/// How traffic is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// HTTP/1.1: requests are counted.
+    Http,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// How traffic is understood.
+    #[arg(long, value_enum, default_value = "http")]
+    pub mode: Mode,
+    /// Where the Service's traffic arrives.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8012")]
+    pub listen: SocketAddr,
+    /// Where reports, commands, probes and metrics are served.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8022")]
+    pub admin: SocketAddr,
+    /// Where the app listens.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = loopback)]
+    pub upstream: SocketAddr,
+    /// The app's own readiness URL; without it, a port that accepts is ready.
+    #[arg(long, value_name = "URL", value_parser = clap::value_parser!(ReadinessUrl))]
+    pub readiness_url: Option<ReadinessUrl>,
+    /// A public key whose drain commands are obeyed; may be given several times.
+    #[arg(long = "trusted-key", value_name = "ID=BASE64", value_parser = wire::parse_public_key)]
+    pub trusted_keys: Vec<(String, VerifyingKey)>,
+    /// UID of this pod, from the downward API.
+    #[arg(long, env = "POD_UID", default_value = "", hide_default_value = true)]
+    pub pod_uid: String,
+    /// The pod's terminationGracePeriodSeconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub grace_seconds: u32,
+    /// Shortest time without a request before the app may go.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(..=600_000))]
+    pub quiet_millis: u32,
+    /// How long a connection to the app is kept idle; must be below the app's own limit.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(..=600_000))]
+    pub upstream_idle_millis: u32,
+    /// Longest time for the head of a request to arrive once it has begun.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub head_timeout_seconds: u32,
+    /// Name of the socket, in this pod's network namespace, on which `terminating` is heard.
+    #[arg(long, value_name = "NAME", default_value = CONTROL_SOCKET)]
+    pub control_socket: String,
+    /// What to log: error, warn, info, debug or a tracing filter.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// Arguments of `terminating`.
+#[derive(Debug, Args)]
+pub struct Terminating {
+    /// Name of the running sidecar's socket.
+    #[arg(long, value_name = "NAME", default_value = CONTROL_SOCKET)]
+    pub control_socket: String,
+}
+
+const CONTROL_SOCKET: &str = "restart-sidecar";
+
+/// Longest name of an abstract socket that the kernel takes, in bytes.
+const MAX_SOCKET_NAME: usize = 107;
+
+impl Run {
+    /// What no single argument shows.
+    ///
+    /// # Errors
+    /// A sentence that says what to change.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.trusted_keys.is_empty() && self.pod_uid.is_empty() {
+            return Err("--trusted-key needs the pod's UID: set POD_UID from the downward API (metadata.uid)".into());
+        }
+        let mut ids: Vec<_> = self.trusted_keys.iter().map(|(id, _)| id).collect();
+        ids.sort();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("--trusted-key {}: two keys have this id", pair[0]));
+        }
+        if self.listen == self.admin || self.listen == self.upstream || self.admin == self.upstream {
+            return Err("--listen, --admin and --upstream must be three different addresses".into());
+        }
+        if self.control_socket.is_empty() || self.control_socket.len() > MAX_SOCKET_NAME {
+            return Err(format!("--control-socket must have 1 to {MAX_SOCKET_NAME} bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// An address of this pod alone: a relay to elsewhere would count what it does not protect.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "not ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())?;
+    if address.ip().is_loopback() { Ok(address) } else { Err("the app must listen on a loopback address".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<Run, String> {
+        let all = ["restart-sidecar", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(all).map_err(|error| error.to_string())?.verb {
+            Verb::Run(run) => run.check().map(|()| *run),
+            Verb::Terminating(_) => unreachable!("the verb is run"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_design() {
+        let run = run(&[]).unwrap();
+        assert_eq!((run.listen.port(), run.admin.port()), (wire::TRAFFIC_PORT, wire::ADMIN_PORT));
+        assert_eq!((run.quiet_millis, run.upstream_idle_millis, run.grace_seconds), (2_000, 1_000, 60));
+    }
+
+    #[test]
+    fn each_bad_argument_is_named_in_the_error() {
+        let key = "k=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        for (arguments, part) in [
+            (vec!["--upstream", "10.0.0.1:80"], "loopback"),
+            (vec!["--upstream", "localhost"], "ADDRESS:PORT"),
+            (vec!["--trusted-key", "k1"], "ID=BASE64"),
+            (vec!["--trusted-key", key], "POD_UID"),
+            (vec!["--trusted-key", key, "--trusted-key", key, "--pod-uid", "u"], "two keys"),
+            (vec!["--grace-seconds", "0"], "grace-seconds"),
+            (vec!["--admin", "0.0.0.0:8012"], "different"),
+            (vec!["--mode", "smtp"], "mode"),
+            (vec!["--readiness-url", "https://127.0.0.1:1/"], "http://"),
+            (vec!["--control-socket", ""], "control-socket"),
+        ] {
+            let error = run(&arguments).unwrap_err();
+            assert!(error.contains(part), "{arguments:?}: {error}");
+        }
+    }
+}

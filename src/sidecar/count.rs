@@ -1,0 +1,142 @@
+//! The in-flight count: how many requests have begun to arrive and are not yet answered, reset, or closed as a tunnel.
+//!
+//! **Invariant:** the number only moves through a [`Share`], and dropping a `Share` takes out all it still holds, so no
+//! path (answer, error, cancellation, panic) can leave the count too high, and none lowers it before its request ended.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// The process-wide count, with a push to those who wait for it to fall.
+#[derive(Default)]
+pub struct Count {
+    now: AtomicU64,
+    total: AtomicU64,
+    fell: Notify,
+}
+
+impl Count {
+    /// Requests in flight.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    /// Requests that ever began.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Returns as soon as fewer than `limit` are in flight. Pushed by the request that ends, not polled.
+    pub async fn below(&self, limit: u64) {
+        loop {
+            let mut fell = std::pin::pin!(self.fell.notified());
+            fell.as_mut().enable();
+            if self.now() < limit {
+                return;
+            }
+            fell.await;
+        }
+    }
+
+    fn begin(&self, count: u64) {
+        self.total.fetch_add(count, Ordering::Relaxed);
+        self.now.fetch_add(count, Ordering::SeqCst);
+    }
+
+    fn end(&self, count: u64) {
+        self.now.fetch_sub(count, Ordering::SeqCst);
+        self.fell.notify_waiters();
+    }
+}
+
+/// What one connection contributes to the count: the request it serves and those it has read ahead.
+pub struct Share<'a> {
+    count: &'a Count,
+    held: AtomicU64,
+}
+
+impl<'a> Share<'a> {
+    /// A connection with no request.
+    #[must_use]
+    pub fn new(count: &'a Count) -> Self {
+        Self { count, held: AtomicU64::new(0) }
+    }
+
+    /// Requests of this connection that count.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// At least `count` requests have begun; answers how many of them are new.
+    pub fn raise_to(&self, count: u64) -> u64 {
+        let new = count.saturating_sub(self.held());
+        if new > 0 {
+            self.held.fetch_add(new, Ordering::Relaxed);
+            self.count.begin(new);
+        }
+        new
+    }
+
+    /// The oldest request has ended.
+    pub fn finish_one(&self) {
+        debug_assert!(self.held() > 0, "a request ended that had not begun");
+        if self.held() > 0 {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            self.count.end(1);
+        }
+    }
+
+    /// All but the oldest were no requests after all: the bytes belong to its tunnel.
+    pub fn keep_one(&self) {
+        while self.held() > 1 {
+            self.finish_one();
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let held = self.held();
+        if held > 0 {
+            self.count.end(held);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_share_takes_out_all_it_holds() {
+        let count = Count::default();
+        let share = Share::new(&count);
+        assert_eq!(share.raise_to(3), 3);
+        assert_eq!(share.raise_to(2), 0);
+        share.finish_one();
+        assert_eq!((count.now(), count.total()), (2, 3));
+        drop(share);
+        assert_eq!((count.now(), count.total()), (0, 3));
+    }
+
+    #[tokio::test]
+    async fn a_waiter_is_woken_by_the_request_that_ends() {
+        let count = Count::default();
+        let share = Share::new(&count);
+        share.raise_to(2);
+        let waited = async {
+            count.below(1).await;
+            count.now()
+        };
+        let ended = async {
+            tokio::task::yield_now().await;
+            share.finish_one();
+            tokio::task::yield_now().await;
+            share.finish_one();
+        };
+        let (seen, ()) = tokio::join!(waited, ended);
+        assert_eq!(seen, 0);
+    }
+}

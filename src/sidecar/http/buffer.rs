@@ -1,0 +1,144 @@
+//! The bytes of one direction between two sockets.
+//!
+//! **Invariant:** memory is held only while there are bytes: an idle connection owns no buffer.
+
+use super::socket;
+use std::cell::RefCell;
+use std::io;
+use tokio::net::TcpStream;
+
+/// Size of a buffer. A head may be longer: the buffer doubles for it, up to what [`super::head::MAX_HEAD`] allows.
+const SIZE: usize = 16 * 1024;
+/// Buffers kept for reuse by each thread.
+const SPARE: usize = 64;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes read and not yet passed on.
+#[derive(Default)]
+pub struct Buffer {
+    storage: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// The bytes that are here.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.storage[self.start..self.end]
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The first `count` bytes have been passed on.
+    pub fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.end - self.start);
+        self.start += count;
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Gives the memory back if there are no bytes.
+    pub fn release(&mut self) {
+        if self.is_empty() && !self.storage.is_empty() {
+            let storage = std::mem::take(&mut self.storage);
+            if storage.len() == SIZE {
+                SPARES.with_borrow_mut(|spares| if spares.len() < SPARE { spares.push(storage) });
+            }
+        }
+    }
+
+    /// Waits for bytes from `stream` and takes them; 0 is its end. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// What the socket reports, such as a reset.
+    pub async fn fill(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        loop {
+            self.make_room();
+            match stream.try_read(&mut self.storage[self.end..]) {
+                Ok(count) => {
+                    self.end += count;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.release();
+                    stream.readable().await?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes the first `count` bytes to `stream` and forgets them.
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub async fn pass_on(&mut self, count: usize, stream: &TcpStream) -> io::Result<()> {
+        socket::write_all(stream, &self.bytes()[..count]).await?;
+        self.consume(count);
+        Ok(())
+    }
+
+    fn make_room(&mut self) {
+        if self.storage.is_empty() {
+            self.storage = SPARES.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; SIZE]);
+        }
+        if self.end == self.storage.len() {
+            if self.start > 0 {
+                self.storage.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else {
+                self.storage.resize(self.storage.len() * 2, 0);
+            }
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.consume(self.end - self.start);
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn bytes_come_out_as_they_went_in_and_an_idle_buffer_owns_nothing() {
+        let (mut near, far) = pair().await;
+        let sent: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+        let expected = sent.clone();
+        let writer = tokio::spawn(async move { near.write_all(&sent).await });
+        let (mut buffer, mut got) = (Buffer::default(), Vec::new());
+        while buffer.fill(&far).await.unwrap() > 0 {
+            let some = buffer.bytes().len().div_ceil(2);
+            got.extend_from_slice(&buffer.bytes()[..some]);
+            buffer.consume(some);
+        }
+        got.extend_from_slice(buffer.bytes());
+        writer.await.unwrap().unwrap();
+        assert!(got == expected);
+        buffer.consume(buffer.bytes().len());
+        buffer.release();
+        assert_eq!(buffer.storage.capacity(), 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! One client connection: its requests in order, from the first byte to the close.
+//!
+//! **Invariant:** an idle connection is closed only after a look into the kernel's receive buffer has found nothing, and
+//! never before [`super::super::state::Shared::close`]: a drain alone closes nothing (DESIGN 6).
+
+use super::ahead::{requests_begun, skip_empty_lines};
+use super::answer::Answer;
+use super::buffer::Buffer;
+use super::exchange;
+use super::head::{self, Method, RequestHead};
+use super::pool::Pool;
+use super::socket::{self, Peek};
+use crate::sidecar::count::Share;
+use crate::sidecar::state::Shared;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// How long a connection that has not sent a request yet is left open when the others are closed: its first request may
+/// be under way.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What every connection of the `http` mode needs.
+pub struct Relay {
+    /// Counts and drain.
+    pub shared: Arc<Shared>,
+    /// Connections to the app.
+    pub pool: Pool,
+    /// Longest time for a head to arrive once its first byte has.
+    pub head_timeout: Duration,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client has left.
+    Gone,
+    /// All was said: close so that it arrives.
+    Answered,
+    /// The last answer is incomplete and must look so.
+    CutShort,
+}
+
+/// What comes after a request.
+pub enum Next {
+    /// The next one.
+    Request,
+    /// An answer of our own, and the end.
+    Answer(Answer),
+    /// The end.
+    End(End),
+}
+
+/// Serves `client` until one of both closes.
+pub async fn serve(client: TcpStream, relay: &Relay) {
+    let open = Share::new(&relay.shared.connections);
+    open.raise_to(1);
+    socket::prepare(&client);
+    match Connection::new(&client, relay).run().await {
+        End::Gone => drop(client),
+        End::Answered => socket::close_after_answer(client).await,
+        End::CutShort => socket::reset(client),
+    }
+}
+
+/// A client connection and what has been read from it.
+pub struct Connection<'a> {
+    /// The socket.
+    pub client: &'a TcpStream,
+    /// What every connection needs.
+    pub relay: &'a Relay,
+    /// What was read and not yet passed on.
+    pub inbound: Buffer,
+    /// Its part of the count.
+    pub share: Share<'a>,
+    closing: watch::Receiver<bool>,
+    /// Until when the close waits for a first request.
+    patient_until: Instant,
+}
+
+impl<'a> Connection<'a> {
+    fn new(client: &'a TcpStream, relay: &'a Relay) -> Self {
+        let share = Share::new(&relay.shared.in_flight);
+        let closing = relay.shared.closing();
+        Self { client, relay, inbound: Buffer::default(), share, closing, patient_until: Instant::now() + PATIENCE }
+    }
+
+    async fn run(mut self) -> End {
+        loop {
+            if let Err(end) = self.await_request().await {
+                return end;
+            }
+            match self.serve_one().await {
+                Next::Request => self.patient_until = Instant::now(),
+                Next::Answer(answer) => return self.answer(answer, false).await,
+                Next::End(end) => return end,
+            }
+        }
+    }
+
+    /// Waits for the first byte of a request, and counts it.
+    async fn await_request(&mut self) -> Result<(), End> {
+        loop {
+            let empty = self.inbound.bytes().len() - skip_empty_lines(self.inbound.bytes()).len();
+            if empty < self.inbound.bytes().len() {
+                self.inbound.consume(empty);
+                self.count(1);
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                read = self.inbound.fill(self.client) => match read {
+                    Ok(0) | Err(_) => return Err(End::Gone),
+                    Ok(_) => {}
+                },
+                () = may_close(self.client, &mut self.closing, self.patient_until) => return Err(End::Answered),
+            }
+        }
+    }
+
+    async fn serve_one(&mut self) -> Next {
+        let head = match tokio::time::timeout(self.relay.head_timeout, self.read_head()).await {
+            Ok(Ok(head)) => head,
+            Ok(Err(next)) => return next,
+            Err(_) => return Next::Answer(Answer::Timeout),
+        };
+        let next = if self.relay.shared.rejects() {
+            Next::Answer(Answer::Draining)
+        } else {
+            exchange::run(self, &head).await
+        };
+        match next {
+            Next::Answer(answer) => Next::End(self.answer(answer, head.method == Method::Head).await),
+            next => next,
+        }
+    }
+
+    async fn read_head(&mut self) -> Result<RequestHead, Next> {
+        let mut scanned = 0;
+        loop {
+            let found = head::find_end(self.inbound.bytes(), &mut scanned);
+            if let Some(end) = found.map_err(|malformed| Next::Answer(malformed.into()))? {
+                let parsed = head::parse_request(&self.inbound.bytes()[..end]);
+                return parsed.map_err(|malformed| Next::Answer(malformed.into()));
+            }
+            match self.inbound.fill(self.client).await {
+                Ok(0) | Err(_) => return Err(Next::End(End::Gone)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    async fn answer(&self, answer: Answer, to_head: bool) -> End {
+        self.relay.shared.answered_itself(answer.status());
+        match socket::write_all(self.client, &answer.bytes(to_head)).await {
+            Ok(()) => End::Answered,
+            Err(_) => End::Gone,
+        }
+    }
+
+    fn count(&self, requests: u64) {
+        count(self.relay, &self.share, requests);
+    }
+}
+
+/// At least `requests` of this connection have begun.
+pub fn count(relay: &Relay, share: &Share<'_>, requests: u64) {
+    relay.shared.arrived(share.raise_to(requests));
+}
+
+/// Reads ahead of the request being served: bytes of later ones count at once. Returns when the client has reset, or has
+/// closed its side (`Ok`).
+pub async fn watch_client(
+    client: &TcpStream,
+    relay: &Relay,
+    share: &Share<'_>,
+    inbound: &mut Buffer,
+    half_close: impl FnOnce(),
+) -> io::Error {
+    if inbound.is_empty() {
+        match inbound.fill(client).await {
+            Ok(0) => half_close(),
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+    count(relay, share, 1 + requests_begun(inbound.bytes()));
+    match client.ready(tokio::io::Interest::ERROR).await {
+        Ok(_) => io::ErrorKind::ConnectionReset.into(),
+        Err(error) => error,
+    }
+}
+
+/// Returns when an idle connection is to be closed and has nothing unread.
+async fn may_close(client: &TcpStream, closing: &mut watch::Receiver<bool>, patient_until: Instant) {
+    // The sender lives as long as the process; without it there is nothing to wait for.
+    if closing.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep_until(patient_until.into()).await;
+    if socket::peek(client) == Peek::Bytes {
+        // The reader beside us takes them.
+        std::future::pending::<()>().await;
+    }
+}

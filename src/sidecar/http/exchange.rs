@@ -1,0 +1,189 @@
+//! One request and its answer, both directions at once.
+//!
+//! **Invariant:** the request counts until its answer is written to the last byte *and* its own body has been passed on (or
+//! the app no longer wants it); a connection to the app is reused only if nothing about its state is in doubt.
+
+use super::answer::Answer;
+use super::body::Body;
+use super::buffer::Buffer;
+use super::connection::{Connection, End, Next, Relay, watch_client};
+use super::head::RequestHead;
+use super::response::{self, Ending};
+use super::{Malformed, socket, tunnel};
+use crate::sidecar::count::Share;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use tokio::net::TcpStream;
+
+/// What each direction tells the other. Both run in one task, so the order of these flags is that of the code.
+#[derive(Default)]
+pub struct Progress {
+    request_sent: AtomicBool,
+    app_refuses_more: AtomicBool,
+    client_half_closed: AtomicBool,
+    /// Bytes of the final answer may have been written to the client.
+    pub answer_begun: AtomicBool,
+}
+
+/// Why the request's direction ends the exchange.
+enum Stop {
+    ClientGone,
+    Malformed(Malformed),
+}
+
+enum Outcome {
+    Stopped(Stop),
+    Ended(Ending),
+}
+
+/// What an exchange works on.
+pub struct Exchange<'a> {
+    /// The client's socket.
+    pub client: &'a TcpStream,
+    /// The app's socket.
+    pub app: &'a TcpStream,
+    /// What every connection needs.
+    pub relay: &'a Relay,
+    /// The connection's part of the count.
+    pub share: &'a Share<'a>,
+    /// The request.
+    pub request: &'a RequestHead,
+    /// What the directions tell each other.
+    pub progress: Progress,
+}
+
+/// Passes the request whose head is at the start of what was read, and its answer.
+pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next {
+    let mut body = Body::new(request.framing);
+    let bytes = connection.inbound.bytes();
+    let first = match body.advance(&bytes[request.length..]) {
+        Ok(taken) => request.length + taken,
+        Err(malformed) => return Next::Answer(malformed.into()),
+    };
+    let Ok((app, taken)) = connection.relay.pool.send(&bytes[..first]).await else {
+        return Next::Answer(Answer::BadGateway("the app does not accept connections"));
+    };
+    connection.inbound.consume(taken);
+    let (client, relay, share) = (connection.client, connection.relay, &connection.share);
+    let exchange = Exchange { client, app: &app, relay, share, request, progress: Progress::default() };
+    let mut outbound = Buffer::default();
+    let outcome = exchange.both_ways(&mut connection.inbound, &mut outbound, body, first - taken).await;
+    let reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
+    let next = match outcome {
+        Outcome::Ended(Ending::Tunnel) => {
+            share.keep_one();
+            Next::End(tunnel::run(client, &app, &mut connection.inbound, &mut outbound).await)
+        }
+        outcome => exchange.next(&outcome),
+    };
+    if reusable {
+        connection.relay.pool.put(app);
+    }
+    next
+}
+
+impl Exchange<'_> {
+    /// Runs both directions until the answer has ended and the request has been passed on, or cannot be.
+    async fn both_ways(&self, inbound: &mut Buffer, outbound: &mut Buffer, body: Body, unsent: usize) -> Outcome {
+        let mut sending = pin!(self.send(inbound, body, unsent));
+        let mut answering = pin!(response::relay(self, outbound));
+        let mut ended = None;
+        poll_fn(|context| {
+            if let Poll::Ready(stop) = sending.as_mut().poll(context) {
+                return Poll::Ready(Outcome::Stopped(stop));
+            }
+            if ended.is_none()
+                && let Poll::Ready(ending) = answering.as_mut().poll(context)
+            {
+                ended = Some(ending);
+            }
+            match ended {
+                Some(ending) if self.is_over(ending) => Poll::Ready(Outcome::Ended(ending)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Whether nothing is left to do after the answer has ended. An app that answers early and keeps the connection goes
+    /// on reading the body; after a final answer to `Expect` nobody knows whether the client will send it.
+    fn is_over(&self, ending: Ending) -> bool {
+        let Ending::Whole { app_keeps, .. } = ending else { return true };
+        self.is(&self.progress.request_sent)
+            || self.is(&self.progress.app_refuses_more)
+            || !app_keeps
+            || self.request.expects_continue
+    }
+
+    /// Passes the body on, then watches the client.
+    async fn send(&self, inbound: &mut Buffer, body: Body, unsent: usize) -> Stop {
+        match self.send_body(inbound, body, unsent).await {
+            Ok(true) => self.set(&self.progress.request_sent),
+            // The app may have answered before it stopped reading; only its answer ends the exchange now.
+            Ok(false) => self.set(&self.progress.app_refuses_more),
+            Err(stop) => return stop,
+        }
+        let half_close = || {
+            self.set(&self.progress.client_half_closed);
+            socket::shut_write(self.app);
+        };
+        watch_client(self.client, self.relay, self.share, inbound, half_close).await;
+        Stop::ClientGone
+    }
+
+    /// Whether the app has taken all of it.
+    async fn send_body(&self, inbound: &mut Buffer, mut body: Body, mut unsent: usize) -> Result<bool, Stop> {
+        loop {
+            if unsent > 0 && inbound.pass_on(unsent, self.app).await.is_err() {
+                return Ok(false);
+            }
+            if body.is_done() {
+                return Ok(true);
+            }
+            match inbound.fill(self.client).await {
+                Ok(0) | Err(_) => return Err(Stop::ClientGone),
+                Ok(_) => unsent = body.advance(inbound.bytes()).map_err(Stop::Malformed)?,
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Whether the app has the whole request.
+    pub fn has_sent_request(&self) -> bool {
+        self.is(&self.progress.request_sent)
+    }
+
+    fn next(&self, outcome: &Outcome) -> Next {
+        match outcome {
+            Outcome::Ended(Ending::Whole { client_keeps, .. }) => {
+                self.share.finish_one();
+                let keep = *client_keeps && self.is(&self.progress.request_sent);
+                if keep && !self.is(&self.progress.client_half_closed) { Next::Request } else { Next::End(End::Answered) }
+            }
+            Outcome::Ended(Ending::NoAnswer(why)) => Next::Answer(Answer::BadGateway(why)),
+            Outcome::Ended(Ending::CutShort) => Next::End(End::CutShort),
+            Outcome::Stopped(Stop::Malformed(malformed)) if !self.is(&self.progress.answer_begun) => {
+                Next::Answer((*malformed).into())
+            }
+            Outcome::Stopped(Stop::Malformed(_)) => Next::End(End::CutShort),
+            Outcome::Ended(Ending::ClientGone | Ending::Tunnel) | Outcome::Stopped(Stop::ClientGone) => Next::End(End::Gone),
+        }
+    }
+
+    fn is_reusable(&self, outcome: &Outcome) -> bool {
+        let kept = matches!(outcome, Outcome::Ended(Ending::Whole { app_keeps: true, .. }));
+        kept && self.is(&self.progress.request_sent) && !self.is(&self.progress.client_half_closed)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as one word with its twin")]
+    fn is(&self, flag: &AtomicBool) -> bool {
+        flag.load(Ordering::Relaxed)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as one word with its twin")]
+    fn set(&self, flag: &AtomicBool) {
+        flag.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,235 @@
+//! Heads of messages: where they end, how the body that follows is framed, and whether the connection persists.
+//!
+//! **Invariant:** what two parsers could read differently (RFC 9112 sections 6.3 and 11.2) is refused, never repaired.
+
+use super::Malformed;
+use httparse::Header;
+
+/// Longest head in bytes, and longest trailer section.
+pub const MAX_HEAD: usize = 64 * 1024;
+/// Most header lines in a head.
+pub const MAX_HEADERS: usize = 128;
+
+/// How the body after a head is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// So many bytes; 0 is no body.
+    Length(u64),
+    /// Chunks and trailers.
+    Chunked,
+    /// Until the sender closes: answers only.
+    UntilClose,
+}
+
+/// What matters of a request's method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The answer has no body whatever its head says.
+    Head,
+    /// A 2xx answer opens a tunnel.
+    Connect,
+    /// Any other.
+    Other,
+}
+
+/// What the relay needs of a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Bytes of the head, its last empty line included.
+    pub length: usize,
+    /// Its method.
+    pub method: Method,
+    /// Its body.
+    pub framing: Framing,
+    /// Whether the client means to keep the connection.
+    pub keep_alive: bool,
+    /// Whether it asks for another protocol.
+    pub upgrade: bool,
+    /// Whether the client waits for `100 Continue`.
+    pub expects_continue: bool,
+}
+
+/// What the relay needs of an answer's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Bytes of the head, its last empty line included.
+    pub length: usize,
+    /// Its status.
+    pub status: u16,
+    /// Its body, were it the answer to an ordinary request.
+    pub framing: Framing,
+    /// Whether the app means to keep the connection.
+    pub keep_alive: bool,
+}
+
+/// Where the head in `bytes` ends, if it does; `scanned` remembers how far earlier calls have looked.
+///
+/// # Errors
+/// A line that ends in a bare LF, or more than [`MAX_HEAD`] bytes.
+pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
+    while let Some(offset) = bytes[*scanned..].iter().position(|byte| *byte == b'\n') {
+        let end_of_line = *scanned + offset;
+        if end_of_line == 0 || bytes[end_of_line - 1] != b'\r' {
+            return Err(Malformed::Bad("a line ends without CR"));
+        }
+        *scanned = end_of_line + 1;
+        if end_of_line >= 3 && bytes[end_of_line - 2] == b'\n' {
+            return if *scanned > MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(Some(*scanned)) };
+        }
+    }
+    *scanned = bytes.len();
+    if bytes.len() >= MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(None) }
+}
+
+/// Reads the head of a request that [`find_end`] has found to be all of `bytes`.
+///
+/// # Errors
+/// What makes it malformed or ambiguous.
+pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let length = whole(request.parse(bytes), bytes.len())?;
+    let method = match request.method {
+        Some("HEAD") => Method::Head,
+        Some("CONNECT") => Method::Connect,
+        _ => Method::Other,
+    };
+    let fields = Fields::read(request.headers)?;
+    if fields.transfer_encoding && !fields.only_chunked {
+        return Err(Malformed::Bad("only the transfer encoding chunked is taken"));
+    }
+    let framing = match fields.body()? {
+        Framing::UntilClose => Framing::Length(0),
+        framing => framing,
+    };
+    let version = request.version.unwrap_or(0);
+    fields.fits(version)?;
+    let keep_alive = fields.keep_alive(version);
+    let (upgrade, expects_continue) = (fields.upgrade && fields.connection_upgrade, fields.expects_continue);
+    Ok(RequestHead { length, method, framing, keep_alive, upgrade, expects_continue })
+}
+
+/// Reads the head of an answer that [`find_end`] has found to be all of `bytes`.
+///
+/// # Errors
+/// What makes it malformed or ambiguous.
+pub fn parse_response(bytes: &[u8]) -> Result<ResponseHead, Malformed> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let length = whole(response.parse(bytes), bytes.len())?;
+    let status = response.code.unwrap_or(0);
+    let fields = Fields::read(response.headers)?;
+    let bodiless = status < 200 || status == 204 || status == 304;
+    let framing = if bodiless { Framing::Length(0) } else { fields.body()? };
+    let version = response.version.unwrap_or(0);
+    fields.fits(version)?;
+    Ok(ResponseHead { length, status, framing, keep_alive: fields.keep_alive(version) })
+}
+
+fn whole(parsed: httparse::Result<usize>, length: usize) -> Result<usize, Malformed> {
+    match parsed {
+        Ok(httparse::Status::Complete(end)) if end == length => Ok(end),
+        Ok(_) => Err(Malformed::Bad("the head does not end where its empty line is")),
+        Err(httparse::Error::TooManyHeaders) => Err(Malformed::TooLarge),
+        Err(httparse::Error::Version) => Err(Malformed::Bad("not HTTP/1.0 or HTTP/1.1")),
+        Err(_) => Err(Malformed::Bad("a line of the head is malformed")),
+    }
+}
+
+/// The header fields that decide framing and persistence.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one header field that is there or not")]
+struct Fields {
+    length: Option<u64>,
+    transfer_encoding: bool,
+    only_chunked: bool,
+    ends_chunked: bool,
+    close: bool,
+    persist: bool,
+    connection_upgrade: bool,
+    upgrade: bool,
+    expects_continue: bool,
+}
+
+impl Fields {
+    fn read(headers: &[Header<'_>]) -> Result<Self, Malformed> {
+        let mut fields = Self::default();
+        for header in headers {
+            fields.read_one(header.name, header.value)?;
+        }
+        Ok(fields)
+    }
+
+    fn read_one(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
+        // The length of the name rules out nearly every header before any comparison.
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => self.content_length(value)?,
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                if std::mem::replace(&mut self.transfer_encoding, true) {
+                    return Err(Malformed::Bad("more than one Transfer-Encoding"));
+                }
+                self.only_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                self.ends_chunked = last_token(value).eq_ignore_ascii_case(b"chunked");
+            }
+            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
+            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade = true,
+            6 if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        let length = decimal(value).ok_or(Malformed::Bad("Content-Length is not a number"))?;
+        match self.length.replace(length) {
+            Some(earlier) if earlier != length => Err(Malformed::Bad("two different Content-Length")),
+            _ => Ok(()),
+        }
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for token in value.split(|byte| *byte == b',') {
+            match token.trim_ascii() {
+                token if token.eq_ignore_ascii_case(b"close") => self.close = true,
+                token if token.eq_ignore_ascii_case(b"keep-alive") => self.persist = true,
+                token if token.eq_ignore_ascii_case(b"upgrade") => self.connection_upgrade = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// The body these fields announce; `UntilClose` when they announce none, or an encoding that does not end in chunked.
+    fn body(&self) -> Result<Framing, Malformed> {
+        match (self.transfer_encoding, self.length) {
+            (true, Some(_)) => Err(Malformed::Bad("both Content-Length and Transfer-Encoding")),
+            (true, None) if self.ends_chunked => Ok(Framing::Chunked),
+            (false, Some(length)) => Ok(Framing::Length(length)),
+            (_, None) => Ok(Framing::UntilClose),
+        }
+    }
+
+    fn fits(&self, version: u8) -> Result<(), Malformed> {
+        if version == 0 && self.transfer_encoding { Err(Malformed::Bad("Transfer-Encoding in HTTP/1.0")) } else { Ok(()) }
+    }
+
+    fn keep_alive(&self, version: u8) -> bool {
+        !self.close && (version == 1 || self.persist)
+    }
+}
+
+fn last_token(value: &[u8]) -> &[u8] {
+    value.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii()
+}
+
+/// Digits only: no sign, no list, no empty text.
+fn decimal(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

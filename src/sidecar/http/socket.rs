@@ -1,0 +1,101 @@
+//! What the relay does with a socket beyond reading: whole writes, a look that takes nothing, half-close, lingering close.
+//!
+//! **Invariant:** a connection that got an answer is closed so that the answer arrives: its receive side is emptied first,
+//! since a close over unread bytes makes the kernel send a reset that can overtake the answer.
+
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long a closing connection waits for the client's own close.
+const LINGER: Duration = Duration::from_secs(2);
+/// Silence after which the kernel asks whether the peer is still there: a vanished client frees its connection.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// What a look at the receive buffer shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Bytes are waiting.
+    Bytes,
+    /// Nothing, and the connection is open.
+    Nothing,
+    /// The peer has closed or reset.
+    Closed,
+}
+
+/// Looks into the kernel's receive buffer without taking anything and without waiting.
+#[must_use]
+pub fn peek(stream: &TcpStream) -> Peek {
+    let mut byte = [MaybeUninit::uninit(); 1];
+    match SockRef::from(stream).peek(&mut byte) {
+        Ok(0) => Peek::Closed,
+        Ok(_) => Peek::Bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Peek::Nothing,
+        Err(_) => Peek::Closed,
+    }
+}
+
+/// Options of every connection. A failure costs latency, not correctness, so it is not reported.
+pub fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
+/// Writes all of `bytes`.
+///
+/// # Errors
+/// What the socket reports, such as a reset.
+pub async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = write_some(stream, bytes).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// Writes at least one of `bytes`; an error means that none was taken.
+///
+/// # Errors
+/// What the socket reports, such as a reset.
+pub async fn write_some(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match stream.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written_or_error => return written_or_error,
+        }
+    }
+}
+
+/// Tells the peer that no more will come. One that has gone already need not be told.
+pub fn shut_write(stream: &TcpStream) {
+    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+}
+
+/// Closes so that what was written arrives: half-close, then read and drop until the peer closes too.
+pub async fn close_after_answer(stream: TcpStream) {
+    shut_write(&stream);
+    let _ = tokio::time::timeout(LINGER, discard(&stream)).await;
+}
+
+/// Closes by a reset: the answer before it was cut short, and must not look whole.
+pub fn reset(stream: TcpStream) {
+    let _ = stream.set_zero_linger();
+    drop(stream);
+}
+
+async fn discard(stream: &TcpStream) {
+    let mut bytes = [0; 4096];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut bytes) {
+            Ok(0) => return,
+            Ok(_) => tokio::task::coop::consume_budget().await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The metrics page, in the text format that Prometheus reads.
+//!
+//! **Invariant:** numbers that the parts keep anyway; nothing is counted for this page alone, and no label comes from a client.
+
+use super::state::{OWN_STATUSES, Shared};
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// The page.
+#[must_use]
+pub fn page(shared: &Shared) -> String {
+    let mut page = String::new();
+    let (lease, accepted, refused, terminating) = shared.drain(|drain| {
+        let lease = drain.lease_report(Instant::now()).map_or(0, |lease| lease.remaining_millis);
+        (lease, drain.accepted(), drain.refused().clone(), drain.terminating_since().is_some())
+    });
+    metric(&mut page, "in_flight", "gauge", "Requests in flight.", &[("", shared.in_flight.now())]);
+    metric(&mut page, "connections", "gauge", "Open client connections.", &[("", shared.connections.now())]);
+    metric(&mut page, "requests_total", "counter", "Requests that began.", &[("", shared.in_flight.total())]);
+    let own: Vec<_> = OWN_STATUSES
+        .iter()
+        .zip(&shared.own_answers)
+        .map(|(status, count)| (format!("{{status=\"{status}\"}}"), count.load(Ordering::Relaxed)))
+        .collect();
+    metric(&mut page, "own_answers_total", "counter", "Requests that the sidecar itself answered.", &borrowed(&own));
+    metric(&mut page, "lease_remaining_milliseconds", "gauge", "Rest of the drain lease; 0 without one.", &[("", lease)]);
+    metric(&mut page, "drain_commands_accepted_total", "counter", "Drain commands obeyed.", &[("", accepted)]);
+    let refused: Vec<_> = refused.iter().map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), *count)).collect();
+    metric(&mut page, "drain_commands_refused_total", "counter", "Drain commands refused.", &borrowed(&refused));
+    metric(&mut page, "terminating", "gauge", "1 when the pod is being terminated.", &[("", terminating.into())]);
+    page
+}
+
+fn borrowed(samples: &[(String, u64)]) -> Vec<(&str, u64)> {
+    samples.iter().map(|(labels, value)| (labels.as_str(), *value)).collect()
+}
+
+fn metric(page: &mut String, name: &str, kind: &str, help: &str, samples: &[(&str, u64)]) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(page, "# HELP restart_sidecar_{name} {help}\n# TYPE restart_sidecar_{name} {kind}");
+    for (labels, value) in samples {
+        let _ = writeln!(page, "restart_sidecar_{name}{labels} {value}");
+    }
+}

@@ -1,0 +1,174 @@
+//! What the parts of the sidecar share: the counts, the drain, and the signals "terminating" and "closing".
+//!
+//! **Invariant:** nothing here waits while it holds the lock, and the lock is never held across a socket.
+
+use super::arrivals::Arrivals;
+use super::count::Count;
+use super::drain::{Drain, Refused, millis};
+use crate::wire::{self, DrainCommand, InFlightReport};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// The state of one sidecar process.
+pub struct Shared {
+    /// Requests in flight.
+    pub in_flight: Count,
+    /// Client connections that are open, idle ones included.
+    pub connections: Count,
+    /// Requests that got an answer of our own, by status: 400, 408, 431, 502, 503.
+    pub own_answers: [AtomicU64; OWN_STATUSES.len()],
+    inner: Mutex<Inner>,
+    /// Whether a lease or a termination has ever begun: spares the lock on the hot path.
+    ever_drained: AtomicBool,
+    terminating: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
+}
+
+/// The statuses that the sidecar itself answers.
+pub const OWN_STATUSES: [u16; 5] = [400, 408, 431, 502, 503];
+
+struct Inner {
+    drain: Drain,
+    arrivals: Arrivals,
+    /// The mean gap as it was when the drain began.
+    gap_before_drain: Option<Duration>,
+}
+
+impl Shared {
+    /// The state of a process that has just started.
+    #[must_use]
+    pub fn new(drain: Drain) -> Self {
+        let inner = Inner { drain, arrivals: Arrivals::new(Instant::now()), gap_before_drain: None };
+        Self {
+            in_flight: Count::default(),
+            connections: Count::default(),
+            own_answers: Default::default(),
+            inner: Mutex::new(inner),
+            ever_drained: AtomicBool::new(false),
+            terminating: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests have begun to arrive.
+    pub fn arrived(&self, count: u64) {
+        if count > 0 {
+            self.lock().arrivals.record(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
+        }
+    }
+
+    /// When the last request arrived.
+    #[must_use]
+    pub fn last_arrival(&self) -> Option<Instant> {
+        self.lock().arrivals.last()
+    }
+
+    /// Reads the drain.
+    pub fn drain<T>(&self, read: impl FnOnce(&Drain) -> T) -> T {
+        read(&self.lock().drain)
+    }
+
+    /// Whether answers ask clients to go elsewhere.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.ever_drained.load(Ordering::Relaxed) && self.lock().drain.is_draining(Instant::now())
+    }
+
+    /// Whether late requests are refused.
+    #[must_use]
+    pub fn rejects(&self) -> bool {
+        self.ever_drained.load(Ordering::Relaxed) && self.lock().drain.rejects(Instant::now())
+    }
+
+    /// Obeys a signed command.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn obey(&self, command: &DrainCommand) -> Result<(), Refused> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let was_draining = inner.drain.is_draining(now);
+        inner.drain.obey(command, now)?;
+        if !was_draining {
+            inner.gap_before_drain = inner.arrivals.mean_gap(now);
+        }
+        self.ever_drained.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Counts a command that could not even be read.
+    pub fn refuse(&self, refused: Refused) -> Refused {
+        self.lock().drain.refuse(refused)
+    }
+
+    /// The termination of the pod begins; the first call counts.
+    pub fn terminate(&self) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        if !inner.drain.is_draining(now) {
+            inner.gap_before_drain = inner.arrivals.mean_gap(now);
+        }
+        inner.drain.terminate(now);
+        self.ever_drained.store(true, Ordering::Relaxed);
+        drop(inner);
+        self.terminating.send_replace(true);
+    }
+
+    /// Returns when the termination has begun.
+    pub async fn terminating(&self) {
+        // The sender lives as long as `self`: no error is possible.
+        let _ = self.terminating.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    /// The listener and idle connections are to be closed.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// A receiver of the signal that [`Shared::close`] gives.
+    #[must_use]
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// The mean gap between requests before the drain began, or before now when there is none.
+    #[must_use]
+    pub fn mean_gap(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        if inner.drain.is_draining(now) { inner.gap_before_drain } else { inner.arrivals.mean_gap(now) }
+    }
+
+    /// What the sidecar says of itself.
+    #[must_use]
+    pub fn report(&self) -> InFlightReport {
+        let mean_gap_millis = self.mean_gap().map(millis);
+        let now = Instant::now();
+        let inner = self.lock();
+        InFlightReport {
+            version: wire::VERSION,
+            pod_uid: inner.drain.pod_uid().to_owned(),
+            boot: inner.drain.boot().to_owned(),
+            challenge: inner.drain.challenge().to_owned(),
+            trusted_keys: inner.drain.key_ids().map(str::to_owned).collect(),
+            in_flight: self.in_flight.now(),
+            last_arrival_ago_millis: inner.arrivals.last().map(|last| millis(now.saturating_duration_since(last))),
+            mean_gap_millis,
+            lease: inner.drain.lease_report(now),
+            terminating: inner.drain.terminating_since().is_some(),
+        }
+    }
+
+    /// Counts an answer of our own.
+    pub fn answered_itself(&self, status: u16) {
+        if let Some(index) = OWN_STATUSES.iter().position(|known| *known == status) {
+            self.own_answers[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

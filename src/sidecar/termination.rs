@@ -1,0 +1,172 @@
+//! The pod's end: how it begins, when the app may go, and what is closed before.
+//!
+//! Both preStop hooks run at once. The sidecar's (`restart-sidecar terminating`) begins the termination over an abstract
+//! Unix socket: the pod's network namespace alone reaches it. The app's (`GET /wait-drained`) holds the app until
+//! [`wait_drained`] returns.
+//!
+//! **Invariant:** nothing on the network begins a termination; nothing is closed before requests have stopped coming, or
+//! the grace period leaves 5 s.
+
+use super::state::Shared;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout_at;
+
+/// How long a terminating pod still gets requests on new connections: kube-proxy's lag was up to 1.0 s; doubled.
+const HOLD: Duration = Duration::from_secs(2);
+/// The quiet window is so many mean gaps between requests,
+const QUIET_GAPS: u32 = 5;
+/// and no longer than this; where requests are too rare to know a gap, it is this.
+const LONGEST_QUIET: Duration = Duration::from_secs(15);
+/// What the grace period keeps for the app's own end.
+const RESERVE: Duration = Duration::from_secs(5);
+/// How long the two hooks may begin apart. A kubelet starts both at once; later means that the sidecar's is missing.
+const HOOKS_APART: Duration = Duration::from_secs(5);
+/// How long the hook waits for the running sidecar.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a termination may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The pod's terminationGracePeriodSeconds: the hook is not told.
+    pub grace: Duration,
+    /// Shortest quiet window.
+    pub quiet: Duration,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Requests had stopped coming; all connections are closed.
+    Clean,
+    /// The grace period is nearly over.
+    OutOfTime,
+    /// Nobody has begun a termination: the sidecar's preStop hook is missing. Requests have stopped, nothing is closed.
+    NotTerminating,
+}
+
+/// Holds the app: returns when it may go.
+///
+/// Without a termination within 5 s it only waits for silence, at most as long, and closes nothing: a caller on the
+/// network must not be able to end anything.
+pub async fn wait_drained(shared: &Shared, limits: Limits) -> Drained {
+    let called = Instant::now();
+    let budget = limits.grace.saturating_sub(RESERVE);
+    let _ = timeout_at((called + HOOKS_APART.min(budget)).into(), shared.terminating()).await;
+    let Some(began) = shared.drain(super::drain::Drain::terminating_since) else {
+        tracing::warn!("wait-drained was called, but nothing has begun a termination: is the sidecar's preStop hook missing?");
+        let _ = timeout_at((called + budget).into(), silence(shared, limits, called)).await;
+        return Drained::NotTerminating;
+    };
+    let leaving = shared.drain(super::drain::Drain::leaving_since).unwrap_or(began);
+    let deadline = began + budget;
+    let in_time = timeout_at(deadline.into(), silence(shared, limits, leaving)).await.is_ok();
+    let (in_flight, connections) = (shared.in_flight.now(), shared.connections.now());
+    tracing::info!(after = ?began.elapsed(), in_time, in_flight, connections, "closing the listener and idle connections");
+    shared.close();
+    let emptied = timeout_at(deadline.into(), empty(shared)).await.is_ok();
+    tracing::info!(after = ?began.elapsed(), emptied, left = shared.connections.now(), "the app may go");
+    if in_time && emptied { Drained::Clean } else { Drained::OutOfTime }
+}
+
+/// Returns when nothing is in flight, and no request has come for the quiet window after `leaving`.
+async fn silence(shared: &Shared, limits: Limits, leaving: Instant) {
+    let window = quiet_window(shared.mean_gap(), limits.quiet);
+    loop {
+        shared.in_flight.below(1).await;
+        let since = shared.last_arrival().map_or(leaving, |last| last.max(leaving));
+        let quiet_at = (since + window).max(leaving + HOLD);
+        if Instant::now() >= quiet_at && shared.in_flight.now() == 0 {
+            return;
+        }
+        tokio::time::sleep_until(quiet_at.into()).await;
+    }
+}
+
+/// Returns when no connection is open and nothing is in flight.
+async fn empty(shared: &Shared) {
+    while shared.connections.now() > 0 || shared.in_flight.now() > 0 {
+        shared.connections.below(1).await;
+        shared.in_flight.below(1).await;
+    }
+}
+
+/// How long no request must have come: silence proves nothing where requests are rarer than that.
+fn quiet_window(mean_gap: Option<Duration>, shortest: Duration) -> Duration {
+    let longest = LONGEST_QUIET.max(shortest);
+    mean_gap.map_or(longest, |gap| (gap * QUIET_GAPS).clamp(shortest, longest))
+}
+
+/// Finishes after SIGTERM: by then the app has gone, or nobody asked it to wait.
+pub async fn finish(shared: &Shared, limits: Limits) {
+    shared.terminate();
+    shared.close();
+    let emptied = tokio::time::timeout(limits.grace, empty(shared)).await.is_ok();
+    tracing::info!(emptied, "exiting");
+}
+
+/// The socket on which [`announce`] is heard.
+///
+/// # Errors
+/// Another sidecar in this network namespace has the name.
+pub fn listen(name: &str) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// Begins the termination as soon as somebody in the pod announces it; runs as long as the process.
+pub async fn hear(listener: UnixListener, shared: &Shared) {
+    loop {
+        match listener.accept().await {
+            Ok((mut caller, _)) => {
+                tracing::info!("the pod is being terminated");
+                shared.terminate();
+                let _ = caller.write_all(b"ok").await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Tells the sidecar that runs in this pod that the pod is being terminated: the preStop hook.
+///
+/// # Errors
+/// A sentence: no sidecar hears, or it does not answer.
+pub async fn announce(name: &str) -> Result<(), String> {
+    let told = async {
+        let stream = std::os::unix::net::UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+        stream.set_nonblocking(true)?;
+        let mut answer = Vec::new();
+        UnixStream::from_std(stream)?.read_to_end(&mut answer).await?;
+        Ok::<_, io::Error>(answer)
+    };
+    match tokio::time::timeout(PATIENCE, told).await {
+        Ok(Ok(answer)) if answer == b"ok" => Ok(()),
+        Ok(Ok(_)) => Err(format!("the sidecar at control socket {name:?} gave no answer")),
+        Ok(Err(error)) => Err(format!("no sidecar listens at control socket {name:?} of this pod: {error}")),
+        Err(_) => Err(format!("the sidecar at control socket {name:?} did not answer within {PATIENCE:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quiet_window_follows_the_rate_between_its_bounds() {
+        let window = |gap| quiet_window(gap, Duration::from_secs(2)).as_millis();
+        assert_eq!(window(Some(Duration::from_millis(5))), 2_000);
+        assert_eq!(window(Some(Duration::from_millis(1_500))), 7_500);
+        assert_eq!(window(Some(Duration::from_secs(20))), 15_000);
+        assert_eq!(window(None), 15_000);
+        assert_eq!(quiet_window(None, Duration::from_secs(20)), Duration::from_secs(20));
+    }
+}
