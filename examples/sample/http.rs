@@ -39,8 +39,8 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
 
 /// The value of a key in the query string, as it stands: ids and numbers need no percent-decoding.
 pub fn query<'a>(uri: &'a Uri, key: &str) -> Option<&'a str> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == key).map(|(_, value)| value).last()
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
 /// Binds an address; the error names it.

@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// The pieces of a slow body and the pause before each but the first: 300 ms in all.
-const PIECES: usize = 4;
+const SLOW_PIECES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 const PIECE: &[u8] = &[b'x'; 512];
 
@@ -22,8 +22,8 @@ const PIECE: &[u8] = &[b'x'; 512];
 pub struct Shape {
     /// Brings its own connection and asks for its close.
     pub new_connection: bool,
-    post: bool,
-    slow_request: bool,
+    /// Pieces of the request's body: none in a GET, one at once, or several slowly.
+    pieces: usize,
     slow_answer: bool,
 }
 
@@ -33,21 +33,17 @@ impl Shape {
         let slow = share(index, 1) < spec.slow_bodies;
         let which = share(index, 2);
         let slow_request = slow && which < 2.0 / 3.0;
+        let post = share(index, 4) < spec.post;
         Self {
             new_connection: share(index, 3) < spec.new_connections,
-            post: slow_request || share(index, 4) < spec.post,
-            slow_request,
+            pieces: if slow_request { SLOW_PIECES } else { usize::from(post) },
             slow_answer: slow && which >= 1.0 / 3.0,
         }
     }
 
     /// The bytes of the request's body.
     pub fn body_size(self) -> usize {
-        match (self.slow_request, self.post) {
-            (true, _) => PIECES * PIECE.len(),
-            (false, true) => PIECE.len(),
-            (false, false) => 0,
-        }
+        self.pieces * PIECE.len()
     }
 
     /// The request itself.
@@ -60,7 +56,7 @@ impl Shape {
             path.push_str("&chunks=5");
         }
         let mut request = Request::builder().uri(path).header(header::HOST, host);
-        if self.post {
+        if self.pieces > 0 {
             request = request.method(Method::POST);
         }
         if self.new_connection {
@@ -70,11 +66,11 @@ impl Shape {
     }
 
     fn body(self) -> Body {
-        if !self.slow_request {
-            return full(if self.post { PIECE } else { &[] });
+        if self.pieces < SLOW_PIECES {
+            return full(&PIECE[..self.body_size()]);
         }
         let pieces = stream::unfold(0, |sent| async move {
-            if sent == PIECES {
+            if sent == SLOW_PIECES {
                 return None;
             }
             if sent > 0 {
@@ -105,8 +101,8 @@ mod tests {
         let shapes: Vec<Shape> = (0..10_000).map(|index| Shape::of(&spec, index)).collect();
         let count = |of: fn(&Shape) -> bool| shapes.iter().filter(|shape| of(shape)).count();
         assert!((4_800..5_200).contains(&count(|shape| shape.new_connection)));
-        assert!((350..450).contains(&count(|shape| shape.slow_request)));
+        assert!((350..450).contains(&count(|shape| shape.pieces == SLOW_PIECES)));
         assert!((350..450).contains(&count(|shape| shape.slow_answer)));
-        assert!((3_100..3_500).contains(&count(|shape| shape.post)));
+        assert!((3_100..3_500).contains(&count(|shape| shape.pieces > 0)));
     }
 }
