@@ -1,0 +1,37 @@
+//! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
+//! to the chart.
+//!
+//! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
+//!
+//! **Invariant:** a generated file is never edited, and nothing here needs a feature, a cluster or the network.
+
+mod chart;
+mod crds;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Fails when the file does not hold exactly `expected`; writes it when UPDATE is set.
+fn hold(file: &str, expected: &str) {
+    let path: PathBuf = root().join(file);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        return fs::write(&path, expected).unwrap();
+    }
+    let present = fs::read_to_string(&path).unwrap_or_default();
+    if present == expected {
+        return;
+    }
+    let line = present.lines().zip(expected.lines()).take_while(|(is, should)| is == should).count();
+    panic!(
+        "{file} is not what its source gives, from line {} on.\n  is:     {}\n  should: {}\nRun `make golden` and look at the difference.",
+        line + 1,
+        present.lines().nth(line).unwrap_or("(the end)"),
+        expected.lines().nth(line).unwrap_or("(the end)"),
+    );
+}
