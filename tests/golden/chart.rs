@@ -26,7 +26,7 @@ fn the_installation_in_one_file_is_what_the_chart_renders() {
 fn the_chart_without_definitions_and_with_other_values_is_what_was_asked_for() {
     let text = render(&["--set", "crds.enabled=false,image.tag=other,restart.maxWaitSeconds=60"]);
     assert!(!text.contains("kind: CustomResourceDefinition"), "{text}");
-    assert!(text.contains("image: restart-controller/restart-controller:other"), "{text}");
+    assert!(text.contains("image: restart-controller.dev/restart-controller:other"), "{text}");
     assert!(text.contains("maxWaitSeconds: 60"), "{text}");
 }
 
