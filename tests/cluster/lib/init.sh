@@ -25,6 +25,7 @@ await() { # WHAT SECONDS CMD...
     ((SECONDS < end)) || { echo "$what did not come up" >"$RUN/failed"; return 1; }
     sleep 0.1
   done
+  echo "$what after $SECONDS s"
 }
 
 network() {
@@ -74,7 +75,7 @@ boot() {
   start_apiserver
   [[ -n $CONTROL_PLANE_ONLY ]] || pause_image
   await kube-apiserver 60 listens 6443 # asked first: a kubectl in vain takes the processor from what it waits for
-  await kube-apiserver 60 kubectl get --raw /readyz
+  await kube-apiserver 60 kubectl get --raw /readyz --request-timeout=2s
   start_controller_manager
   if [[ -z $CONTROL_PLANE_ONLY ]]; then
     start_scheduler

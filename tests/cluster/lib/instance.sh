@@ -119,9 +119,10 @@ image() { # NAME TAR
   [[ -n $name && -r $tar ]] || die "usage: cluster image NAME TAR, and TAR must be readable"
   ctr=(nsenter -t "$first" -n -m -p -- "$BIN/ctr" -a "$RUN/containerd.sock" -n k8s.io)
   said=$("${ctr[@]}" images import --local - <"$tar" 2>&1) || die "containerd refuses $tar: $said"
+  [[ -n $("${ctr[@]}" images list --quiet "name==$name" 2>/dev/null) ]] || die "$tar does not hold an image named $name"
   # The kubelet sees the image when containerd has labelled it for Kubernetes.
   until "${ctr[@]}" images list "name==$name" 2>/dev/null | grep -q io.cri-containerd.image=managed; do
-    ((SECONDS < end)) || die "$tar does not hold an image named $name"
+    ((SECONDS < end)) || die "containerd's Kubernetes side does not take $name; see: cluster logs containerd"
     sleep 0.05
   done
   log "loaded $name"

@@ -70,15 +70,17 @@ build() { # [NAME...]
   # shellcheck disable=SC2086 # a list of words
   (($#)) || set -- $PROGRAMS
   mkdir -p "$BIN"
-  exec {lock}>"$CACHE/lock"
-  flock -n "$lock" || { log "waiting for another build"; flock "$lock"; }
   for name; do
     number=$((number + 1))
     describe "$name"
     current "$name" && continue
     command -v go >/dev/null || die "$name must be built and there is no go in PATH: install Go 1.26.6 or newer"
-    log "building $name ($number of $#)"
-    compile "$name"
+    exec {lock}>"$CACHE/lock"
+    flock -n "$lock" || { log "waiting for another build"; flock "$lock"; }
+    if ! current "$name"; then # the other build may have been of this
+      log "building $name ($number of $#)"
+      compile "$name"
+    fi
+    exec {lock}>&-
   done
-  exec {lock}>&-
 }
