@@ -1,7 +1,7 @@
 # What the cluster is made of: Debian packages, and Go programs built once into a cache.
 # shellcheck shell=bash disable=SC2153 # names in capitals come from ../cluster
 
-PACKAGES="runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit openssl util-linux procps python3 busybox-static"
+PACKAGES="gcc libc6-dev shellcheck runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit openssl util-linux procps python3 busybox-static"
 PROGRAMS="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd containerd containerd-shim-runc-v2 ctr coredns"
 
 need_root() { ((EUID == 0)) || die "this verb needs root, for namespaces, mounts and cgroups: sudo -E $0 ..."; }

@@ -1,0 +1,66 @@
+# Everything here needs Rust (rustup's cargo, clippy, rustfmt), Go, make and Debian packages that `make setup` installs.
+# CLUSTER=current  demo and e2e use the cluster of the present kubeconfig and boot none; IMAGE=registry/name:tag is then the
+#                  controller's image, pushed where that cluster can pull it. SIDECAR_IMAGE and SAMPLE_IMAGE default to its
+#                  neighbours restart-sidecar and sample.
+# CLUSTER_RUN=DIR  the demo's cluster; by default one per checkout, so that two checkouts do not meet.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export CLUSTER IMAGE SIDECAR_IMAGE SAMPLE_IMAGE
+cluster := tests/cluster/cluster
+all := --features controller,sidecar
+demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
+
+.PHONY: help setup build images fmt lint unit model golden-test golden it e2e test demo shell down
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
+
+setup: ## Debian packages (as root; else it says which), and the cluster's programs into a cache (10 minutes, once)
+	$(cluster) packages
+	$(cluster) build
+
+build: ## the programs, for debugging
+	cargo build --locked $(all) --bins --example sample
+
+images: ## static programs and target/images/*.tar, without a container engine (images/Containerfile.* are for one)
+	images/build
+
+fmt: ## format the sources
+	cargo fmt
+
+lint: ## formatting, clippy behind every wall of features, shell scripts
+	cargo fmt --check
+	@for features in "" sidecar controller controller,sidecar; do \
+	  echo "cargo clippy --features '$$features'"; \
+	  cargo clippy --quiet --locked --all-targets --features "$$features" -- -D warnings || exit 1; done
+	shellcheck -x $$(git ls-files | xargs grep -lE '^#!.*bash|^# shellcheck shell=bash')
+
+unit: ## unit tests of the library, the programs and the sample
+	cargo test --locked $(all) --lib --bins --example sample
+
+model: ## the exhaustive search through the machine's states
+	cargo test --locked $(all) --test model
+
+golden-test: ## generated files against their sources
+	cargo test --locked $(all) --test golden
+
+golden: ## write the generated files anew: crds/, the chart's copies, deploy/install.yaml
+	UPDATE=1 cargo test --locked --quiet --test golden
+
+it: ## integration against a real kube-apiserver, booted for it
+	tests/it/run
+
+e2e: ## end to end: a real node, real pods, real traffic
+	tests/e2e/run
+
+test: ## all of it: lint unit model golden-test it e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test it e2e
+
+demo: ## a restart without a lost request and one that fails and is undone, before your eyes; its cluster stays
+	@demo/demo
+
+shell: ## a shell in the demo's cluster, with kubectl
+	@$(cluster) shell
+
+down: ## end the demo's cluster and leave nothing behind
+	@$(cluster) down
