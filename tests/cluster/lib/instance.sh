@@ -72,8 +72,8 @@ up() {
   missing=$(missing_packages | xargs)
   [[ -z $missing ]] || die "missing packages: $missing. Run: cluster packages"
   build
-  check_directory
   acquire
+  check_directory # under the lock, or it sees a directory that another up has just made
   if pid >/dev/null; then
     release
     await_ready
@@ -126,6 +126,17 @@ image() { # NAME TAR
     sleep 0.05
   done
   log "loaded $name"
+}
+
+crash() { # NAME
+  local first process inside found=
+  first=$(first_process)
+  inside=$(readlink "/proc/$first/ns/pid")
+  for process in /proc/[0-9]*; do
+    [[ $(readlink "$process/exe") == "$BIN/${1:-}" && $(readlink "$process/ns/pid") == "$inside" ]] || continue
+    kill -9 "${process#/proc/}" && found=yes
+  done
+  [[ -n $found ]] || die "no component ${1:-} is running; cluster logs lists them"
 }
 
 logs() { # [NAME]
