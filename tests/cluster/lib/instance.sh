@@ -21,6 +21,7 @@ pid() { # prints the host's number of the first process, if it lives; called in 
 }
 
 check_directory() {
+  [[ $RUN =~ ^[A-Za-z0-9/._-]+$ ]] || die "CLUSTER_RUN=$RUN: use letters, digits and / . _ - only, it goes into configuration files"
   ((${#RUN} <= 60)) || die "CLUSTER_RUN=$RUN is longer than 60 characters, too long for the sockets in it"
   [[ ! -e $RUN || -e $MARK || -z $(ls -A "$RUN") ]] || die "CLUSTER_RUN=$RUN holds files that are not a cluster's: name another directory"
 }
@@ -41,12 +42,12 @@ end_processes() {
 
 remove() { # everything that a living or dead instance left; the lock is held
   local folder end=$((SECONDS + 20))
+  check_directory
   end_processes
   # A process that has just been killed keeps its cgroup for a moment.
   while folder=$(cgroups) && [[ -n $folder ]]; do
     xargs rmdir <<<"$folder" 2>/dev/null || { ((SECONDS < end)) || die "cgroups stay in use: $folder"; sleep 0.02; }
   done
-  check_directory
   rm -rf --one-file-system "$RUN"
 }
 
@@ -73,7 +74,6 @@ up() {
   [[ -z $missing ]] || die "missing packages: $missing. Run: cluster packages"
   build
   acquire
-  check_directory # under the lock, or it sees a directory that another up has just made
   if pid >/dev/null; then
     release
     await_ready
