@@ -27,6 +27,21 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// As it stands in `status.phase`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Preparing => "Preparing",
+            Self::Restarting => "Restarting",
+            Self::WaitingRequests => "WaitingRequests",
+            Self::Recovering => "Recovering",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
     /// Whether nothing happens any more.
     #[must_use]
     pub fn is_terminal(self) -> bool {

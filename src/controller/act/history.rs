@@ -1,0 +1,163 @@
+//! Effects on the request's finalizer and on the RestartHistory: the lock and the result.
+//!
+//! **Invariant:** the lock is taken and given back by compare-and-swap on the history's resourceVersion; two runs
+//! never hold it.
+
+use super::Done;
+use super::config_maps::params;
+use crate::api::{ActiveRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RestartRequest, RunRecord, names};
+use crate::controller::context::{Context, call};
+use crate::controller::error::Error;
+use crate::controller::facts::Facts;
+use crate::controller::objects::{again_name, history_name, plan_name};
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
+use std::cmp::Reverse;
+
+/// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
+const SPARE_COPIES: usize = 3;
+
+/// Puts our finalizer on the request, or takes it off.
+pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
+    let metadata = &facts.request.metadata;
+    let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != names::FINALIZER);
+    if wanted {
+        finalizers.push(names::FINALIZER.to_owned());
+    }
+    let patch = json!({"metadata": {"resourceVersion": metadata.resource_version, "uid": metadata.uid, "finalizers": finalizers}});
+    let api: Api<RestartRequest> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
+    let what = format!("write the finalizer of RestartRequest {}/{}", facts.namespace, facts.name());
+    call(what, api.patch(facts.name(), &manager(), &Patch::Merge(&patch))).await?;
+    Ok(Done::Yes)
+}
+
+fn manager() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn api(ctx: &Context, facts: &Facts) -> Api<RestartHistory> {
+    Api::namespaced(ctx.writer.clone(), &facts.namespace)
+}
+
+/// Makes this run the active one.
+pub async fn take(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
+    let name = history_name(&facts.request, facts.workload_uid());
+    let what = |verb: &str| format!("{verb} RestartHistory {}/{name}", facts.namespace);
+    let api = api(ctx, facts);
+    let history = match &facts.history {
+        Some(history) if held(history) => history.clone(),
+        Some(history) => call(what("put the finalizer on"), api.replace(&name, &params(), &with_finalizer(history, true))).await?,
+        None => call(what("create"), api.create(&params(), &new(facts, &name))).await?,
+    };
+    let spec = serde_json::to_value(&facts.request.spec).map_err(|error| Error::Internal(error.to_string()))?;
+    let active = ActiveRun { request: facts.name().to_owned(), uid: facts.uid().to_owned(), spec };
+    let status = RestartHistoryStatus { state: "Restarting".to_owned(), active: Some(active), ..history.status.clone().unwrap_or_default() };
+    call(what("take"), api.replace_status(&name, &params(), &RestartHistory { status: Some(status), ..history })).await?;
+    Ok(Done::Yes)
+}
+
+fn held(history: &RestartHistory) -> bool {
+    history.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER)
+}
+
+fn with_finalizer(history: &RestartHistory, wanted: bool) -> RestartHistory {
+    let mut history = history.clone();
+    let finalizers = history.metadata.finalizers.get_or_insert_default();
+    finalizers.retain(|finalizer| finalizer != names::FINALIZER);
+    if wanted {
+        finalizers.push(names::FINALIZER.to_owned());
+    }
+    history
+}
+
+/// Owned by the workload, without `controller` and `blockOwnerDeletion`: it goes when the workload goes.
+fn new(facts: &Facts, name: &str) -> RestartHistory {
+    let target = facts.request.spec.target_ref.clone();
+    let owner = OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: format!("{:?}", target.kind),
+        name: target.name.clone(),
+        uid: facts.workload_uid().to_owned(),
+        ..OwnerReference::default()
+    };
+    let mut history = RestartHistory::new(name, RestartHistorySpec { target_ref: target });
+    history.metadata.owner_references = Some(vec![owner]);
+    with_finalizer(&history, true)
+}
+
+/// Writes the result and makes the history idle. The finalizer goes first: a crash in between leaves the lock held,
+/// and the next pass does both again.
+pub async fn release(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Done, Error> {
+    let Some(history) = &facts.history else { return Ok(Done::Yes) };
+    tidy(ctx, facts, good).await?;
+    let name = history_name(&facts.request, facts.workload_uid());
+    let what = |verb: &str| format!("{verb} RestartHistory {}/{name}", facts.namespace);
+    let api = api(ctx, facts);
+    let history = if held(history) {
+        call(what("take the finalizer off"), api.replace(&name, &params(), &with_finalizer(history, false))).await?
+    } else {
+        history.clone()
+    };
+    let limit = usize::try_from(ctx.config.current().history_limit).unwrap_or(0);
+    let status = ended(facts, history.status.clone().unwrap_or_default(), good, limit);
+    call(what("release"), api.replace_status(&name, &params(), &RestartHistory { status: Some(status), ..history })).await?;
+    Ok(Done::Yes)
+}
+
+fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit: usize) -> RestartHistoryStatus {
+    let now = Time(Timestamp::now());
+    let request = facts.request.status.clone().unwrap_or_default();
+    let outcome = request.outcome.as_ref();
+    let result = outcome.map_or(Phase::Failed, |outcome| outcome.result);
+    let record = RunRecord {
+        request: facts.name().to_owned(),
+        uid: facts.uid().to_owned(),
+        requested_by: request.requested_by.clone(),
+        reason: facts.request.spec.reason.clone(),
+        result,
+        code: outcome.and_then(|outcome| outcome.code),
+        started_at: request.started_at.clone(),
+        finished_at: Some(now.clone()),
+    };
+    "Idle".clone_into(&mut status.state);
+    status.active = None;
+    status.last_result = Some(format!("{result:?}"));
+    status.last_run_at = Some(now);
+    status.runs.insert(0, record);
+    status.runs.truncate(limit.max(1));
+    for config in facts.config.iter().filter(|config| good.contains(&config.entry.name)) {
+        let known = LastKnownGood { config_map: config.entry.name.clone(), snapshot: config.entry.candidate.clone(), sha256: config.entry.candidate_sha256.clone() };
+        status.last_known_good.retain(|old| old.config_map != known.config_map);
+        status.last_known_good.push(known);
+    }
+    status
+}
+
+/// Deletes the run's lists, and copies that nobody needs any more.
+async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error> {
+    let api: Api<ConfigMap> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
+    let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
+    let mut copies = call(format!("list copies in {}", facts.namespace), api.list(&ListParams::default().labels(&selector))).await?.items;
+    copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
+    let kept = kept(facts, good);
+    let spare = copies.iter().filter_map(|copy| copy.metadata.name.clone()).filter(|name| !kept.contains(name)).skip(SPARE_COPIES);
+    let lists = [plan_name(&facts.request), again_name(&facts.request)].into_iter().zip([facts.plan.is_some(), facts.again.is_some()]);
+    for name in spare.chain(lists.filter(|(_, exists)| *exists).map(|(name, _)| name)) {
+        match call(format!("delete ConfigMap {}/{name}", facts.namespace), api.delete(&name, &DeleteParams::default())).await {
+            Err(error) if !error.is_not_found() => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Last-known-good as it is and as it will be, and the run's own.
+fn kept(facts: &Facts, good: &[String]) -> Vec<String> {
+    let known = facts.history.iter().filter_map(|history| history.status.as_ref()).flat_map(|status| &status.last_known_good);
+    let known = known.filter(|known| !good.contains(&known.config_map)).map(|known| known.snapshot.clone());
+    known.chain(facts.config.iter().flat_map(|config| [config.entry.snapshot.clone(), config.entry.candidate.clone()])).collect()
+}

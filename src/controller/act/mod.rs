@@ -1,0 +1,84 @@
+//! Act: each effect is one small, idempotent change to the world, with the UID and the resourceVersion seen.
+//!
+//! **Invariant:** no decision is made here: what an effect meets (a conflict, a budget's no) is seen by the next pass.
+
+mod config_maps;
+mod history;
+mod pods;
+
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::facts::Facts;
+use crate::machine::{Effect, Refusal, RefusedEffect};
+use futures::future::join_all;
+
+/// What became of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It is done, or the world had changed and the next pass will see.
+    Yes,
+    /// The cluster says not now: a budget, or a sidecar that does not answer.
+    NotNow,
+}
+
+/// Does them all together. A refusal for good is remembered for the next pass; any other failure is returned.
+///
+/// # Errors
+/// The first failure that is neither a conflict nor a refusal.
+pub async fn act(ctx: &Context, facts: &Facts, effects: &[Effect]) -> Result<Done, Error> {
+    let results = join_all(effects.iter().map(|effect| one(ctx, facts, effect))).await;
+    let mut done = Done::Yes;
+    for (effect, result) in effects.iter().zip(results) {
+        match result {
+            Ok(Done::Yes) => {}
+            Ok(Done::NotNow) => done = Done::NotNow,
+            // Somebody was faster, or the object went: observation decides what that means.
+            Err(error) if error.is_conflict() || error.is_not_found() => {
+                tracing::debug!(name = facts.name(), ?effect, %error, "the world has changed");
+                done = Done::NotNow;
+            }
+            Err(error) if error.is_refusal() => remember(ctx, facts, effect, &error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+fn remember(ctx: &Context, facts: &Facts, effect: &Effect, error: &Error) {
+    tracing::warn!(name = facts.name(), ?effect, %error, "refused by the API server");
+    let refusal = Refusal { effect: kind(effect), message: error.to_string() };
+    ctx.memory.change(facts.uid(), |run| run.refusal = Some(refusal));
+}
+
+fn kind(effect: &Effect) -> RefusedEffect {
+    match effect {
+        Effect::CopyConfigMaps => RefusedEffect::Copy,
+        Effect::Promote(_) => RefusedEffect::Promotion,
+        Effect::Restore(_) => RefusedEffect::Restore,
+        Effect::AddFinalizer | Effect::RemoveFinalizer | Effect::TakeLock | Effect::ReleaseLock(_) | Effect::WritePlan(_) | Effect::WritePlanAgain(_)
+        | Effect::Detach(_) | Effect::Reattach(_) | Effect::Cordon(_) | Effect::Release(_) | Effect::MarkExpendable(_) | Effect::Evict(_) | Effect::Delete(_) => {
+            RefusedEffect::Other
+        }
+    }
+}
+
+async fn one(ctx: &Context, facts: &Facts, effect: &Effect) -> Result<Done, Error> {
+    match effect {
+        Effect::AddFinalizer => history::finalizer(ctx, facts, true).await,
+        Effect::RemoveFinalizer => history::finalizer(ctx, facts, false).await,
+        Effect::TakeLock => history::take(ctx, facts).await,
+        Effect::ReleaseLock(good) => history::release(ctx, facts, good).await,
+        Effect::CopyConfigMaps => config_maps::copy(ctx, facts).await,
+        Effect::WritePlan(pods) => config_maps::list(ctx, facts, false, pods).await,
+        Effect::WritePlanAgain(pods) => config_maps::list(ctx, facts, true, pods).await,
+        Effect::Promote(name) => config_maps::write(ctx, facts, name, true).await,
+        Effect::Restore(name) => config_maps::write(ctx, facts, name, false).await,
+        Effect::Detach(pod) => pods::detach(ctx, facts, pod).await,
+        Effect::Reattach(pod) => pods::reattach(ctx, facts, pod).await,
+        Effect::Cordon(pod) => pods::command(ctx, facts, pod, true).await,
+        Effect::Release(pod) => pods::command(ctx, facts, pod, false).await,
+        Effect::MarkExpendable(pod) => pods::mark_expendable(ctx, facts, pod).await,
+        Effect::Evict(pod) => pods::evict(ctx, facts, pod).await,
+        Effect::Delete(pod) => pods::delete(ctx, facts, pod).await,
+    }
+}

@@ -1,0 +1,135 @@
+//! Effects on pods: detach and the way back, drain leases, deletion cost, eviction.
+//!
+//! **Invariant:** of a pod nothing is ever written but the hash label, our annotations, the deletion cost and the
+//! controller reference (DESIGN 8); every write carries the UID and the resourceVersion.
+
+use super::Done;
+use crate::api::names;
+use crate::controller::context::{Context, EVICTION_LIMIT, call, timed};
+use crate::controller::error::Error;
+use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::objects::eviction;
+use crate::controller::sidecars::Sidecars;
+use crate::machine::PodRef;
+use crate::wire::{DrainAction, DrainCommand, NewRequests};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Value, json};
+
+/// Length of a drain lease, in seconds: with us dead the pod is back after that (I3).
+const LEASE_SECONDS: u32 = 30;
+
+fn api(ctx: &Context, facts: &Facts) -> Api<Pod> {
+    Api::namespaced(ctx.writer.clone(), &facts.namespace)
+}
+
+/// One merge patch at the resourceVersion seen: a pod that has changed since answers 409.
+async fn patch(ctx: &Context, facts: &Facts, pod: &PodRef, what: &str, mut metadata: Value) -> Result<Done, Error> {
+    metadata["uid"] = json!(pod.uid);
+    metadata["resourceVersion"] = json!(pod.version);
+    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    call(format!("{what} Pod {}/{}", facts.namespace, pod.name), api(ctx, facts).patch(&pod.name, &params, &patch)).await?;
+    tracing::info!(pod = pod.name, uid = pod.uid, what, "pod written");
+    Ok(Done::Yes)
+}
+
+/// Owners beside the controller, which stay as they are.
+fn other_owners(pod: &PodFacts) -> Vec<OwnerReference> {
+    let owners = pod.pod.metadata.owner_references.iter().flatten();
+    owners.filter(|owner| owner.controller != Some(true)).cloned().collect()
+}
+
+/// Takes the pod from its `ReplicaSet`, which starts a replacement at once; the Deployment is its controller meanwhile.
+pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
+    let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
+    let mut owners = other_owners(known);
+    owners.push(OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: facts.request.spec.target_ref.name.clone(),
+        uid: facts.workload_uid().to_owned(),
+        controller: Some(true),
+        ..OwnerReference::default()
+    });
+    let metadata = json!({
+        "labels": {names::POD_TEMPLATE_HASH: null},
+        "annotations": {names::DETACHED_HASH: facts.resolved.pod_template_hash, names::DETACHED_BY: facts.uid()},
+        "ownerReferences": owners,
+    });
+    patch(ctx, facts, pod, "detach", metadata).await
+}
+
+/// Gives the label back and drops the reference: the `ReplicaSet` adopts the pod.
+pub async fn reattach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
+    let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
+    let metadata = json!({
+        "labels": {names::POD_TEMPLATE_HASH: facts.resolved.pod_template_hash},
+        "annotations": {names::DETACHED_HASH: null, names::DETACHED_BY: null},
+        "ownerReferences": other_owners(known),
+    });
+    patch(ctx, facts, pod, "put back", metadata).await
+}
+
+/// Ranks the pod first among those that the `ReplicaSet` may delete.
+pub async fn mark_expendable(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
+    let metadata = json!({"annotations": {names::DELETION_COST: names::LOWEST_COST}});
+    patch(ctx, facts, pod, "give the lowest deletion cost to", metadata).await
+}
+
+/// A signed lease, its renewal, or its end.
+pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) -> Result<Done, Error> {
+    let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
+    let Some(report) = &known.report else { return Ok(Done::NotNow) };
+    let ip = known.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
+    let command = ctx.keys.sign(DrainCommand {
+        pod_uid: pod.uid.clone(),
+        boot: report.boot.clone(),
+        challenge: report.challenge.clone(),
+        action: if drain { DrainAction::Drain } else { DrainAction::Release },
+        ttl_seconds: LEASE_SECONDS,
+        new_requests: NewRequests::Serve,
+        key_id: ctx.keys.id().to_owned(),
+        signature: String::new(),
+    });
+    match ctx.sidecars.command(&ip, Sidecars::PORT, &command).await {
+        Ok(_) => Ok(Done::Yes),
+        // Unknown is a value of the next observation, not a failure of this pass.
+        Err(error) => {
+            tracing::info!(pod = pod.name, %error, "the sidecar did not take the command");
+            Ok(Done::NotNow)
+        }
+    }
+}
+
+/// Evicts exactly the pod that was seen: one that became Ready meanwhile answers 409.
+pub async fn evict(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
+    let body = eviction(&pod.name, &pod.uid, Some(&pod.version), false);
+    let pods = api(ctx, facts);
+    let params = PostParams::default();
+    let call = pods.create_subresource::<_, Value>("eviction", &pod.name, &params, &body);
+    match timed(format!("evict Pod {}/{}", facts.namespace, pod.name), EVICTION_LIMIT, call).await {
+        Ok(_) => {
+            ctx.metrics.eviction("evicted");
+            tracing::info!(pod = pod.name, uid = pod.uid, "evicted");
+            Ok(Done::Yes)
+        }
+        Err(error) if error.is_budget() => {
+            ctx.metrics.eviction("budget");
+            Ok(Done::NotNow)
+        }
+        Err(error) => {
+            ctx.metrics.eviction("error");
+            Err(error)
+        }
+    }
+}
+
+/// Deletes a pod that is not Ready, and only if it still is not.
+pub async fn delete(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
+    let preconditions = Preconditions { uid: Some(pod.uid.clone()), resource_version: Some(pod.version.clone()) };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    call(format!("delete Pod {}/{}", facts.namespace, pod.name), api(ctx, facts).delete(&pod.name, &params)).await?;
+    Ok(Done::Yes)
+}

@@ -1,0 +1,166 @@
+//! What one pass has read: Kubernetes objects and sidecar reports, before the machine's view is made of them.
+//!
+//! **Invariant:** plain data; who reads it is `observe`, who uses it is `act` and `record`, and they never meet otherwise.
+
+use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names};
+use crate::machine::PlannedPod;
+use crate::wire::InFlightReport;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+/// Everything that one pass has read.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The request, read live.
+    pub request: RestartRequest,
+    /// The namespace of everything.
+    pub namespace: String,
+    /// That namespace is being deleted.
+    pub namespace_terminating: bool,
+    /// The workload, if it exists.
+    pub workload: Option<Workload>,
+    /// What absent fields of the spec became, as recorded or as they would be.
+    pub resolved: Resolved,
+    /// The workload's history, if there is one.
+    pub history: Option<RestartHistory>,
+    /// The workload's pods, detached ones included, oldest first.
+    pub pods: Vec<PodFacts>,
+    /// Services, slices and budgets of the namespace.
+    pub surroundings: Surroundings,
+    /// The ConfigMaps.
+    pub config: Vec<ConfigMapFacts>,
+    /// ConfigMaps that the restart is about and that do not exist.
+    pub missing_config_maps: Vec<String>,
+    /// The list of pods to replace.
+    pub plan: Option<Vec<PlannedPod>>,
+    /// The list of pods to replace once more.
+    pub again: Option<Vec<PlannedPod>>,
+    /// Other requests of this namespace that are under way.
+    pub others_under_way: usize,
+    /// Claims of the pod template that only one node may mount (Surge alone).
+    pub exclusive_claims: Vec<String>,
+    /// Services, budgets and policies that select by `pod-template-hash` (Surge alone).
+    pub hash_selectors: Vec<String>,
+    /// Controllers that would adopt a detached pod (Surge alone).
+    pub adopters: Vec<String>,
+}
+
+impl Facts {
+    /// Name of the request.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.request.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// UID of the request: the run's identity.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.request.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// UID of the workload that the run began with.
+    #[must_use]
+    pub fn workload_uid(&self) -> &str {
+        &self.resolved.workload_uid
+    }
+
+    /// The pod with this UID.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<&PodFacts> {
+        self.pods.iter().find(|pod| pod.uid() == uid)
+    }
+
+    /// The workload's newest `ReplicaSet`.
+    #[must_use]
+    pub fn replica_set(&self) -> Option<&ReplicaSet> {
+        self.workload.as_ref()?.newest.as_ref()
+    }
+}
+
+/// The workload and its `ReplicaSets`.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The Deployment.
+    pub deployment: Deployment,
+    /// Its newest `ReplicaSet`, if it has one.
+    pub newest: Option<ReplicaSet>,
+    /// Its older ones.
+    pub others: Vec<ReplicaSet>,
+}
+
+/// A pod and what its sidecar said.
+#[derive(Clone, Debug)]
+pub struct PodFacts {
+    /// The pod.
+    pub pod: Pod,
+    /// Its sidecar was asked in this pass.
+    pub asked: bool,
+    /// What it answered, if it did.
+    pub report: Option<InFlightReport>,
+    /// Why there is no answer.
+    pub silence: String,
+}
+
+impl PodFacts {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.pod.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its UID.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.pod.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// It is being deleted.
+    #[must_use]
+    pub fn terminating(&self) -> bool {
+        self.pod.metadata.deletion_timestamp.is_some()
+    }
+}
+
+/// What stands around the workload, in its namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// All Services.
+    pub services: Vec<Service>,
+    /// All EndpointSlices.
+    pub slices: Vec<EndpointSlice>,
+    /// All PodDisruptionBudgets.
+    pub budgets: Vec<PodDisruptionBudget>,
+}
+
+/// A ConfigMap that the restart is about, with its copies.
+#[derive(Clone, Debug)]
+pub struct ConfigMapFacts {
+    /// As recorded in the status, or as it will be.
+    pub entry: SnapshotEntry,
+    /// The ConfigMap that the pods use.
+    pub live: Option<ConfigMap>,
+    /// What is promoted over it; read only until the copies are recorded.
+    pub from: Option<ConfigMap>,
+    /// [`digest`] of `live`; empty without it.
+    pub digest: String,
+    /// The copy that a restore writes back.
+    pub snapshot: Option<ConfigMap>,
+    /// The copy of what new pods start on.
+    pub candidate: Option<ConfigMap>,
+}
+
+/// sha256 of a ConfigMap's data and binaryData and of nothing else; absent and empty are the same.
+#[must_use]
+pub fn digest(map: &ConfigMap) -> String {
+    let (data, binary) = (map.data.clone().unwrap_or_default(), map.binary_data.clone().unwrap_or_default());
+    // Both are sorted maps, so equal content gives equal bytes; strings and base64 always serialize.
+    names::sha256_hex(serde_json::json!([data, binary]).to_string().as_bytes())
+}
+
+/// The `pod-template-hash` of a `ReplicaSet`.
+#[must_use]
+pub fn template_hash(set: &ReplicaSet) -> Option<&str> {
+    set.metadata.labels.as_ref()?.get(names::POD_TEMPLATE_HASH).map(String::as_str)
+}

@@ -1,0 +1,42 @@
+//! Names and bodies of objects that reads and writes have in common.
+//!
+//! **Invariant:** no call is made here; a name depends on nothing but what the object is for.
+
+use crate::api::{RestartRequest, names};
+use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+
+/// Name of the list of pods to replace.
+#[must_use]
+pub fn plan_name(request: &RestartRequest) -> String {
+    let (name, uid) = (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
+    names::generated(&format!("{name}-plan"), "RestartRequest", name, uid)
+}
+
+/// Name of the list of pods to replace once more.
+#[must_use]
+pub fn again_name(request: &RestartRequest) -> String {
+    let (name, uid) = (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
+    names::generated(&format!("{name}-again"), "RestartRequest", name, uid)
+}
+
+/// The UID in the name keeps a workload that is made anew apart from the one that is going.
+#[must_use]
+pub fn history_name(request: &RestartRequest, workload_uid: &str) -> String {
+    let target = &request.spec.target_ref;
+    let kind = format!("{:?}", target.kind);
+    names::generated(&format!("{}-{}", kind.to_lowercase(), target.name), &kind, &target.name, workload_uid)
+}
+
+/// An eviction of that very pod. Written out, because kube's own `Api::evict` loses the preconditions (DESIGN 10).
+#[must_use]
+pub fn eviction(name: &str, uid: &str, version: Option<&str>, dry_run: bool) -> Eviction {
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: version.map(str::to_owned) };
+    let options = DeleteOptions {
+        preconditions: Some(preconditions),
+        dry_run: dry_run.then(|| vec!["All".to_owned()]),
+        ..DeleteOptions::default()
+    };
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    Eviction { metadata, delete_options: Some(options) }
+}

@@ -1,0 +1,138 @@
+//! Observe: everything that a decision may depend on, read once, live, and made into the machine's small view.
+//!
+//! **Invariant:** nothing here changes the cluster (an eviction with `dryRun` asks, it does not evict), and nothing
+//! after it can fail to read.
+
+mod budget;
+mod check;
+mod config_maps;
+mod endpoints;
+mod gate;
+mod pods;
+mod read;
+mod resolve;
+mod surroundings;
+
+use crate::api::{PodProgress, RestartRequestStatus, Step};
+use crate::controller::config::Restart;
+use crate::controller::context::Context;
+use crate::controller::error::Error;
+use crate::controller::facts::Facts;
+use crate::controller::memory::Run;
+use crate::controller::objects::{again_name, plan_name};
+use crate::machine::{Asked, Budget, ConfigMapView, Deadline, Gate, Hold, Lock, Observed, PlanView, Pod, Soak, Target, cursor};
+use std::time::{Duration, Instant};
+
+/// Reads the world and makes the machine's view of it; absent when the request no longer exists.
+///
+/// # Errors
+/// When the API server does not answer a read; nothing has been decided then.
+pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    let Some(facts) = read::read(ctx, namespace, name).await? else { return Ok(None) };
+    let mut run = ctx.memory.run(facts.uid());
+    let mut observed = view(&facts, &ctx.config.current(), ctx.keys.id(), &mut run, Instant::now());
+    let batch: Vec<&Pod> = batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
+    let step = observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
+    observed.budget = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
+    ctx.memory.keep(facts.uid(), run);
+    Ok(Some((facts, observed)))
+}
+
+fn batch_of(facts: &Facts) -> &[PodProgress] {
+    facts.request.status.as_ref().map_or(&[], |status| status.pods.as_slice())
+}
+
+/// The machine's view, all but the budget.
+fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant) -> Observed {
+    let status = facts.request.status.clone().unwrap_or_default();
+    let cursor = cursor(&status);
+    let step = cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
+    let pods: Vec<Pod> = facts.pods.iter().map(|pod| pods::view(facts, pod, &status.pods, run, now)).collect();
+    let gate = gate::gate(facts, &pods);
+    let waited = run.in_step(step, now);
+    let soaked = run.ready_for(gate == Gate::Open, now);
+    let before = read::before_the_run(&facts.request);
+    Observed {
+        asked: asked(facts, &status),
+        finalizer: has_finalizer(facts),
+        lock: lock(facts),
+        target: target(facts, before),
+        verdict: before.then(|| check::check(facts, limits, key)).flatten(),
+        hold: hold(facts, limits, before),
+        config: config(facts),
+        plan: PlanView {
+            name: plan_name(&facts.request),
+            written: facts.plan.is_some(),
+            again_name: again_name(&facts.request),
+            again_written: facts.again.is_some(),
+        },
+        deadline: if waited >= seconds(facts.request.spec.progress_deadline_seconds) { Deadline::Passed } else { Deadline::Ahead },
+        soak: if gate == Gate::Open && soaked >= seconds(facts.request.spec.verify.soak_seconds) { Soak::Over } else { Soak::Running },
+        refusal: run.refusal.clone(),
+        budget: Budget::NotAsked,
+        cursor,
+        pods,
+        gate,
+    }
+}
+
+fn seconds(value: i32) -> Duration {
+    Duration::from_secs(u64::try_from(value).unwrap_or(0))
+}
+
+fn asked(facts: &Facts, status: &RestartRequestStatus) -> Asked {
+    let (spec, metadata) = (&facts.request.spec, &facts.request.metadata);
+    Asked {
+        deleting: metadata.deletion_timestamp.is_some(),
+        namespace_terminating: facts.namespace_terminating,
+        cancel: spec.cancel,
+        force: spec.force,
+        on_timeout: spec.on_timeout,
+        strategy: facts.resolved.strategy,
+        max_parallel: usize::try_from(facts.resolved.max_parallel).unwrap_or(1).max(1),
+        generation_unseen: status.observed_generation != metadata.generation,
+    }
+}
+
+fn has_finalizer(facts: &Facts) -> bool {
+    facts.request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::api::names::FINALIZER)
+}
+
+fn lock(facts: &Facts) -> Lock {
+    let Some(status) = facts.history.as_ref().and_then(|history| history.status.as_ref()) else { return Lock::Free };
+    match &status.active {
+        Some(active) if active.uid == facts.uid() => Lock::Ours,
+        Some(active) => Lock::Other(active.request.clone()),
+        None if status.runs.iter().any(|run| run.uid == facts.uid()) => Lock::Done,
+        None => Lock::Free,
+    }
+}
+
+fn target(facts: &Facts, before: bool) -> Target {
+    let Some(workload) = &facts.workload else { return Target::Gone };
+    if workload.deployment.metadata.uid.as_deref() != Some(facts.workload_uid()) {
+        return Target::Gone;
+    }
+    let newest = workload.newest.as_ref().and_then(crate::controller::facts::template_hash);
+    if !before && newest != Some(facts.resolved.pod_template_hash.as_str()) {
+        return Target::RollingOut;
+    }
+    Target::Same { replicas: gate::replicas(facts) }
+}
+
+fn hold(facts: &Facts, limits: &Restart, before: bool) -> Option<Hold> {
+    if !before {
+        return None;
+    }
+    if let Some(message) = gate::rollout_under_way(facts) {
+        return Some(Hold { message, bounded: true });
+    }
+    let most = usize::try_from(limits.max_concurrent_per_namespace).unwrap_or(usize::MAX);
+    let message = || format!("{} restarts are under way in this namespace, as many as the controller allows (maxConcurrentPerNamespace)", facts.others_under_way);
+    (facts.others_under_way >= most).then(|| Hold { message: message(), bounded: false })
+}
+
+fn config(facts: &Facts) -> Vec<ConfigMapView> {
+    facts.config.iter().map(config_maps::view).collect()
+}
+

@@ -1,0 +1,186 @@
+//! The machine's view of a pod, from the object, the slices and the sidecar's report.
+//!
+//! **Invariant:** pure but for the run's memory of its own clock; an answer that is missing is `Unknown`, never zero.
+
+use crate::api::{PodProgress, names};
+use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::memory::Run;
+use crate::controller::observe::endpoints;
+use crate::machine::{self, Attachment, Drain, PlannedPod, Role};
+use crate::wire::InFlightReport;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use std::time::{Duration, Instant};
+
+/// A lease with less than this is renewed: 30 s granted, renewed every 10 s (DESIGN 3.7).
+const RENEW_BELOW: Duration = Duration::from_secs(20);
+/// The longest quiet window, and the one for a pod that has seen no request lately (DESIGN 3.7).
+const LONGEST_QUIET: Duration = Duration::from_secs(15);
+/// What a sidecar that does not answer is granted beyond `timeoutSeconds`, for the call itself.
+const SILENCE_SLACK: Duration = Duration::from_secs(5);
+
+/// The machine's view of one pod.
+pub fn view(facts: &Facts, pod: &PodFacts, batch: &[PodProgress], run: &mut Run, now: Instant) -> machine::Pod {
+    let in_slices = endpoints::in_any(&facts.surroundings, pod.uid());
+    let role = role(facts, pod.uid());
+    let batch: Vec<&str> = batch.iter().map(|progress| progress.uid.as_str()).collect();
+    let restarts = restarts(&pod.pod);
+    machine::Pod {
+        name: pod.name().to_owned(),
+        uid: pod.uid().to_owned(),
+        version: pod.pod.metadata.resource_version.clone().unwrap_or_default(),
+        role,
+        attachment: attachment(facts, &pod.pod),
+        ready: is_ready(&pod.pod),
+        terminating: pod.terminating(),
+        in_slices,
+        last_endpoint: batch.contains(&pod.uid()) && endpoints::last(&facts.surroundings, pod, &batch),
+        drain: drain(facts, pod, in_slices, run, now),
+        expendable: annotation(&pod.pod, names::DELETION_COST) == Some(names::LOWEST_COST),
+        restarts,
+        restarted: restarts > listed(facts, pod.uid()).map_or(0, |listed| listed.restarts),
+        broken: broken(&pod.pod),
+    }
+}
+
+fn role(facts: &Facts, uid: &str) -> Role {
+    let lists = |list: &Option<Vec<PlannedPod>>| list.iter().flatten().any(|planned| planned.uid == uid);
+    let plan = facts.request.status.as_ref().and_then(|status| status.plan.as_ref());
+    if lists(&facts.again) {
+        Role::Again
+    } else if lists(&facts.plan) || plan.is_some_and(|plan| plan.late.iter().any(|late| late == uid)) {
+        Role::Planned
+    } else {
+        Role::New
+    }
+}
+
+fn listed<'a>(facts: &'a Facts, uid: &str) -> Option<&'a PlannedPod> {
+    facts.plan.iter().flatten().find(|planned| planned.uid == uid)
+}
+
+/// Whose the pod is, by its controller reference.
+fn attachment(facts: &Facts, pod: &Pod) -> Attachment {
+    let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let Some(owner) = owner else { return Attachment::Foreign };
+    let set = facts.replica_set().and_then(|set| set.metadata.uid.as_deref());
+    if Some(owner.uid.as_str()) == set {
+        Attachment::Attached
+    } else if owner.uid == facts.workload_uid() && annotation(pod, names::DETACHED_HASH).is_some() {
+        Attachment::Detached
+    } else {
+        Attachment::Foreign
+    }
+}
+
+fn annotation<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    pod.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+}
+
+/// The pod's condition Ready.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten()))
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    containers(pod).map(|container| container.restart_count).sum()
+}
+
+/// What a container said that exited twice: a replacement like that is given up at once (RESTART_006).
+fn broken(pod: &Pod) -> Option<String> {
+    containers(pod).find(|container| exits(container) >= 2).map(|container| {
+        let last = container.state.iter().chain(&container.last_state).find_map(|state| state.terminated.as_ref());
+        let said = last.map_or_else(String::new, |end| format!(", exit code {}", end.exit_code));
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        format!("container {} of {name} exited {} times{said}; see kubectl logs {name} -c {}", container.name, exits(container), container.name)
+    })
+}
+
+fn exits(container: &ContainerStatus) -> i32 {
+    let ended = container.state.as_ref().is_some_and(|state| {
+        state.terminated.is_some() || state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"))
+    });
+    container.restart_count + i32::from(ended)
+}
+
+/// What the sidecar's report means for the drain.
+fn drain(facts: &Facts, pod: &PodFacts, in_slices: bool, run: &mut Run, now: Instant) -> Drain {
+    if !pod.asked {
+        return Drain::Open;
+    }
+    let limits = Limits::new(facts, pod.report.as_ref());
+    let Some(report) = &pod.report else {
+        let silent_for = run.draining_for(pod.uid(), now);
+        return Drain::Unknown { overdue: silent_for >= limits.timeout + limits.shortest + SILENCE_SLACK };
+    };
+    let Some(lease) = &report.lease else {
+        run.gone_for(pod.uid(), true, now);
+        return Drain::Open;
+    };
+    let draining_for = Duration::from_millis(lease.draining_for_millis).max(run.draining_for(pod.uid(), now));
+    let gone_for = run.gone_for(pod.uid(), in_slices, now);
+    let silent_for = report.last_arrival_ago_millis.map_or(draining_for, Duration::from_millis);
+    Drain::Cordoned {
+        stale: Duration::from_millis(lease.remaining_millis) < RENEW_BELOW,
+        in_flight: report.in_flight,
+        quiet: gone_for.min(silent_for) >= limits.quiet && draining_for >= limits.shortest,
+        overdue: draining_for >= limits.shortest + limits.timeout,
+    }
+}
+
+/// The waits of one pod's drain.
+struct Limits {
+    quiet: Duration,
+    shortest: Duration,
+    timeout: Duration,
+}
+
+impl Limits {
+    fn new(facts: &Facts, report: Option<&InFlightReport>) -> Self {
+        let seconds = |value: i32| Duration::from_secs(u64::try_from(value).unwrap_or(0));
+        let asked = seconds(facts.resolved.quiet_seconds);
+        let quiet = quiet_window(report.and_then(|report| report.mean_gap_millis), asked);
+        let timeout = seconds(facts.resolved.timeout_seconds).max(quiet + Duration::from_secs(1));
+        Self { quiet, shortest: seconds(facts.resolved.min_seconds), timeout }
+    }
+}
+
+/// Five mean gaps between requests, at least what was asked for, at most 15 s: two seconds prove nothing where requests
+/// are rarer than that; without a gap to go by, 15 s (DESIGN 3.7).
+fn quiet_window(mean_gap_millis: Option<u64>, asked: Duration) -> Duration {
+    let longest = LONGEST_QUIET.max(asked);
+    mean_gap_millis.map_or(longest, |gap| Duration::from_millis(gap.saturating_mul(5)).clamp(asked, longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quiet_window_follows_the_traffic() {
+        let (two, fifteen) = (Duration::from_secs(2), Duration::from_secs(15));
+        assert_eq!(quiet_window(Some(10), two), two);
+        assert_eq!(quiet_window(Some(1_000), two), Duration::from_secs(5));
+        assert_eq!(quiet_window(Some(60_000), two), fifteen);
+        assert_eq!(quiet_window(None, two), fifteen);
+        assert_eq!(quiet_window(Some(10), Duration::from_secs(20)), Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_container_that_exited_twice_is_broken_and_one_that_exited_once_is_not() {
+        let pod = |restarts: i32, waiting: &str| -> Pod {
+            let state = serde_json::json!({"waiting": {"reason": waiting}});
+            let container = serde_json::json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts, "state": state});
+            serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}})).unwrap()
+        };
+        assert!(broken(&pod(1, "CrashLoopBackOff")).is_some());
+        assert!(broken(&pod(2, "ContainerCreating")).is_some());
+        assert!(broken(&pod(0, "CrashLoopBackOff")).is_none());
+        assert!(broken(&pod(1, "ContainerCreating")).is_none());
+    }
+}

@@ -1,0 +1,102 @@
+//! What stands around the workload: Services, slices, budgets, and what would get in the way of detaching a pod.
+//!
+//! **Invariant:** reads only, and only in the request's namespace (I13).
+
+use crate::api::{StrategyType, names};
+use crate::controller::context::{Context, call};
+use crate::controller::error::Error;
+use crate::controller::facts::{Facts, Surroundings};
+use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::api::{Api, ListParams};
+use kube::core::{NamespaceResourceScope, Selector, SelectorExt as _};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+async fn all<K>(ctx: &Context, namespace: &str, what: &str) -> Result<Vec<K>, Error>
+where
+    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
+    Ok(call(format!("list {what} in {namespace}"), api.list(&ListParams::default())).await?.items)
+}
+
+/// Services, slices and budgets.
+pub async fn read(ctx: &Context, namespace: &str) -> Result<Surroundings, Error> {
+    let (services, slices, budgets) = futures::try_join!(
+        all::<Service>(ctx, namespace, "Services"),
+        all::<EndpointSlice>(ctx, namespace, "EndpointSlices"),
+        all::<PodDisruptionBudget>(ctx, namespace, "PodDisruptionBudgets"),
+    )?;
+    Ok(Surroundings { services, slices, budgets })
+}
+
+/// What speaks against detaching, looked for before the run begins.
+pub async fn obstacles(ctx: &Context, facts: &mut Facts) -> Result<(), Error> {
+    if facts.resolved.strategy != StrategyType::Surge || facts.workload.is_none() {
+        return Ok(());
+    }
+    let policies: Vec<NetworkPolicy> = all(ctx, &facts.namespace, "NetworkPolicies").await?;
+    facts.hash_selectors = hash_selectors(facts, &policies);
+    let daemons: Vec<DaemonSet> = all(ctx, &facts.namespace, "DaemonSets").await?;
+    let sets: Vec<ReplicaSet> = all(ctx, &facts.namespace, "ReplicaSets").await?;
+    facts.adopters = adopters(facts, &daemons, &sets);
+    facts.exclusive_claims = exclusive_claims(ctx, facts).await?;
+    Ok(())
+}
+
+fn template_labels(facts: &Facts) -> BTreeMap<String, String> {
+    let template = facts.workload.as_ref().and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.metadata.as_ref());
+    template.and_then(|metadata| metadata.labels.clone()).unwrap_or_default()
+}
+
+fn by_hash(selector: &LabelSelector) -> bool {
+    let labels = selector.match_labels.iter().flatten().any(|(key, _)| key == names::POD_TEMPLATE_HASH);
+    labels || selector.match_expressions.iter().flatten().any(|expression| expression.key == names::POD_TEMPLATE_HASH)
+}
+
+fn named(kind: &str, metadata: &ObjectMeta) -> String {
+    format!("{kind} {}", metadata.name.as_deref().unwrap_or_default())
+}
+
+fn hash_selectors(facts: &Facts, policies: &[NetworkPolicy]) -> Vec<String> {
+    let around = &facts.surroundings;
+    let services = around.services.iter().filter(|service| {
+        service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| selector.contains_key(names::POD_TEMPLATE_HASH))
+    });
+    let budgets = around.budgets.iter().filter(|budget| budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(by_hash));
+    let policies = policies.iter().filter(|policy| policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()).is_some_and(by_hash));
+    services.map(|service| named("Service", &service.metadata))
+        .chain(budgets.map(|budget| named("PodDisruptionBudget", &budget.metadata)))
+        .chain(policies.map(|policy| named("NetworkPolicy", &policy.metadata)))
+        .collect()
+}
+
+/// `DaemonSets` and bare `ReplicaSets` adopt any orphan that they select; a Deployment's own carry the hash.
+fn adopters(facts: &Facts, daemons: &[DaemonSet], sets: &[ReplicaSet]) -> Vec<String> {
+    let labels = template_labels(facts);
+    let selects = |selector: LabelSelector| Selector::try_from(selector).is_ok_and(|selector| selector.matches(&labels));
+    let daemons = daemons.iter().filter(|daemon| daemon.spec.as_ref().is_some_and(|spec| selects(spec.selector.clone())));
+    let sets = sets.iter().filter(|set| set.spec.as_ref().is_some_and(|spec| selects(spec.selector.clone())));
+    daemons.map(|daemon| named("DaemonSet", &daemon.metadata)).chain(sets.map(|set| named("ReplicaSet", &set.metadata))).collect()
+}
+
+async fn exclusive_claims(ctx: &Context, facts: &Facts) -> Result<Vec<String>, Error> {
+    let template = facts.workload.as_ref().and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
+    let used: Vec<&str> = template.iter().flat_map(|spec| spec.volumes.iter().flatten()).filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str())).collect();
+    if used.is_empty() {
+        return Ok(vec![]);
+    }
+    let claims: Vec<PersistentVolumeClaim> = all(ctx, &facts.namespace, "PersistentVolumeClaims").await?;
+    let exclusive = |claim: &&PersistentVolumeClaim| {
+        let modes: Vec<&String> = claim.spec.iter().flat_map(|spec| spec.access_modes.iter().flatten()).collect();
+        modes.iter().all(|mode| *mode == "ReadWriteOnce" || *mode == "ReadWriteOncePod")
+    };
+    let names = claims.iter().filter(exclusive).filter_map(|claim| claim.metadata.name.clone());
+    Ok(names.filter(|name| used.contains(&name.as_str())).collect())
+}

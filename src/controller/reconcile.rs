@@ -1,0 +1,74 @@
+//! The road: observe, plan, then either record or act, then the next pass.
+//!
+//! **Invariant:** one pass does one thing; nothing is carried from one pass to the next but what the cluster holds and
+//! clocks that may be lost.
+
+use super::act::{self, Done};
+use super::context::Context;
+use super::error::Error;
+use super::{observe, record};
+use crate::api::{RestartRequest, Step};
+use crate::machine::{Decision, Observed, plan};
+use kube::runtime::controller::Action;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After a write: its result is looked at at once.
+const NOW: Duration = Duration::ZERO;
+/// After effects, and while requests drain.
+const SOON: Duration = Duration::from_millis(200);
+/// While pods start or stop; the watches wake a run earlier.
+const LATER: Duration = Duration::from_millis(500);
+/// While somebody else is awaited.
+const PATIENTLY: Duration = Duration::from_secs(2);
+
+/// One pass for one request.
+///
+/// # Errors
+/// When the cluster did not answer; the run goes on from where it stands.
+pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
+    let name = request.metadata.name.as_deref().unwrap_or_default();
+    if finished(&request) {
+        return Ok(Action::await_change());
+    }
+    let Some((facts, observed)) = observe::observe(&ctx, namespace, name).await? else {
+        ctx.memory.forget(request.metadata.uid.as_deref().unwrap_or_default());
+        return Ok(Action::await_change());
+    };
+    let decision = plan(&observed);
+    tracing::debug!(namespace, name, ?decision, "decided");
+    match decision {
+        Decision::Record(change) => {
+            record::record(&ctx, &facts, &observed, &change).await?;
+            Ok(Action::requeue(NOW))
+        }
+        Decision::Act(effects) => {
+            let done = act::act(&ctx, &facts, &effects).await?;
+            Ok(Action::requeue(if done == Done::Yes { SOON } else { LATER }))
+        }
+        Decision::Wait(message) => {
+            record::waiting(&ctx, &facts, &observed, &message).await?;
+            Ok(Action::requeue(patience(&observed)))
+        }
+        Decision::Rest => Ok(Action::await_change()),
+    }
+}
+
+/// A finished request without our finalizer costs nothing: no read, no write.
+fn finished(request: &RestartRequest) -> bool {
+    let Some(status) = &request.status else { return false };
+    let held = request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::api::names::FINALIZER);
+    status.step == Some(Step::Finished) && !held && status.observed_generation == request.metadata.generation
+}
+
+/// How soon a waiting run is looked at again when nothing wakes it.
+fn patience(observed: &Observed) -> Duration {
+    match observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step) {
+        Step::Draining | Step::Evicting => SOON,
+        Step::Surging | Step::Reserving | Step::Preparing | Step::Restoring | Step::Verifying | Step::Finishing => {
+            LATER
+        }
+        Step::Queued | Step::Finished => PATIENTLY,
+    }
+}

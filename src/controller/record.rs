@@ -1,0 +1,132 @@
+//! Record: the only writer of a request's status. One compare-and-swap write, then the Event.
+//!
+//! **Invariant:** a status decided on an older object is refused by the API server (409) and planned anew, never forced.
+
+use crate::api::{Phase, RestartRequest, RestartRequestStatus, Step, names};
+use crate::controller::context::{Context, call};
+use crate::controller::error::Error;
+use crate::controller::events::Note;
+use crate::controller::facts::Facts;
+use crate::machine::{Change, Drain, Observed, Role, fold};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource as _;
+use kube::api::{Api, PostParams};
+use std::time::{Duration, Instant};
+
+/// In-flight counts and waiting messages are written at most this often (DESIGN 3, cases decided).
+const WAITING_GAP: Duration = Duration::from_secs(5);
+
+/// Writes `change` into the status.
+///
+/// # Errors
+/// When the write is refused, a conflict included: nothing has changed then.
+pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &Change) -> Result<(), Error> {
+    let old = facts.request.status.clone().unwrap_or_default();
+    let mut next = fold(&old, change, facts.request.metadata.generation, &Time(Timestamp::now()));
+    if old.phase.is_none() {
+        begin(facts, observed, &mut next);
+    }
+    next.progress = progress(observed, &next);
+    write(ctx, facts, next.clone()).await?;
+    ctx.memory.change(facts.uid(), |run| run.refusal = None);
+    announce(ctx, facts, &old, &next, change);
+    Ok(())
+}
+
+/// What is fixed when the run starts.
+fn begin(facts: &Facts, observed: &Observed, next: &mut RestartRequestStatus) {
+    next.resolved = Some(facts.resolved.clone());
+    next.requested_by.clone_from(&facts.request.spec.requested_by);
+    next.estimated_seconds = Some(estimate(facts, observed));
+}
+
+/// About ten seconds a batch (five measured, DESIGN 3, and as many for slower apps), and the soak.
+fn estimate(facts: &Facts, observed: &Observed) -> i64 {
+    let pods = observed.pods.iter().filter(|pod| pod.alive()).count();
+    let batches = pods.div_ceil(observed.asked.max_parallel);
+    let minimum = i64::from(facts.resolved.min_seconds.max(facts.resolved.quiet_seconds));
+    i64::try_from(batches).unwrap_or(0) * (10 + minimum) + i64::from(facts.request.spec.verify.soak_seconds)
+}
+
+/// Pods restarted / planned.
+fn progress(observed: &Observed, status: &RestartRequestStatus) -> String {
+    let Some(plan) = &status.plan else { return status.progress.clone() };
+    let left = observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.alive()).count();
+    let total = usize::try_from(plan.pods).unwrap_or(0);
+    if observed.plan.written { format!("{}/{total}", total.saturating_sub(left)) } else { status.progress.clone() }
+}
+
+/// While waiting: the message and the requests in flight, when they have changed and not too often.
+///
+/// # Errors
+/// As [`record`].
+pub async fn waiting(ctx: &Context, facts: &Facts, observed: &Observed, message: &str) -> Result<(), Error> {
+    let old = facts.request.status.clone().unwrap_or_default();
+    let mut next = old.clone();
+    message.clone_into(&mut next.message);
+    next.in_flight = in_flight(observed, &old);
+    next.progress = progress(observed, &old);
+    next.observed_generation = facts.request.metadata.generation;
+    if next == old {
+        return Ok(());
+    }
+    let mut due = false;
+    ctx.memory.change(facts.uid(), |run| due = run.may_write(WAITING_GAP, Instant::now()));
+    if due { write(ctx, facts, next).await } else { Ok(()) }
+}
+
+fn in_flight(observed: &Observed, status: &RestartRequestStatus) -> Option<i64> {
+    let counts = status.pods.iter().filter_map(|entry| observed.pod(&entry.uid)).filter_map(|pod| match pod.drain {
+        Drain::Cordoned { in_flight, .. } => i64::try_from(in_flight).ok(),
+        Drain::Open | Drain::Unknown { .. } => None,
+    });
+    let known: Vec<i64> = counts.collect();
+    (!known.is_empty()).then(|| known.iter().sum())
+}
+
+async fn write(ctx: &Context, facts: &Facts, status: RestartRequestStatus) -> Result<(), Error> {
+    let api: Api<RestartRequest> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
+    let request = RestartRequest { status: Some(status), ..facts.request.clone() };
+    let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let what = format!("write the status of RestartRequest {}/{}", facts.namespace, facts.name());
+    call(what, api.replace_status(facts.name(), &params, &request)).await.map(|_| ())
+}
+
+/// The Event, the audit log line and the counters of a change that is written.
+fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &RestartRequestStatus, change: &Change) {
+    let (phase, step) = (change.phase, change.step);
+    let target = &facts.request.spec.target_ref;
+    tracing::info!(
+        target: "audit", namespace = facts.namespace, name = facts.name(), uid = facts.uid(), workload = target.name,
+        requested_by = next.requested_by.as_deref().unwrap_or_default(), reason = facts.request.spec.reason,
+        ?phase, ?step, why = change.reason, code = next.code.map_or("", crate::api::Code::number), message = change.message
+    );
+    if old.phase != Some(phase) {
+        phase_metrics(ctx, old, phase);
+    }
+    let note = Note::new(change.reason, phase.word(), change.message.clone());
+    let note = if warning(phase) { note.warning() } else { note };
+    ctx.events.publish(facts.request.object_ref(&()), note);
+    if step == Step::Finished {
+        ctx.memory.forget(facts.uid());
+    }
+}
+
+fn warning(phase: Phase) -> bool {
+    match phase {
+        Phase::Failed | Phase::Recovering => true,
+        Phase::Pending | Phase::Preparing | Phase::Restarting | Phase::WaitingRequests | Phase::Completed | Phase::Cancelled => false,
+    }
+}
+
+fn phase_metrics(ctx: &Context, old: &RestartRequestStatus, phase: Phase) {
+    let since = old.history.last().map(|entry| entry.started_at.0);
+    if let (Some(left), Some(since)) = (old.phase, since) {
+        let seconds = Timestamp::now().duration_since(since).as_secs_f64().max(0.0);
+        ctx.metrics.phase_left(left.word(), Duration::from_secs_f64(seconds));
+    }
+    if phase.is_terminal() {
+        ctx.metrics.request_finished(phase.word());
+    }
+}
