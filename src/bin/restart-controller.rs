@@ -1,2 +1,45 @@
-//! The controller.
-fn main() {}
+//! The controller's command line.
+
+use clap::{Parser, Subcommand};
+use restart_controller::{api, controller};
+use std::process::ExitCode;
+
+/// Restarts Kubernetes workloads without losing a request.
+#[derive(Parser)]
+#[command(version)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the controller.
+    Run(controller::Args),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crds,
+}
+
+#[tokio::main(flavor = "multi_thread")]
+async fn main() -> ExitCode {
+    let done = match Command::parse().verb {
+        Verb::Run(args) => controller::run(args).await.map_err(|error| error.to_string()),
+        Verb::Crds => print_crds().map_err(|error| error.to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("restart-controller: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_crds() -> Result<(), serde_yaml::Error> {
+    print!(
+        "{}---\n{}",
+        serde_yaml::to_string(&api::restart_request_crd())?,
+        serde_yaml::to_string(&api::restart_history_crd())?
+    );
+    Ok(())
+}

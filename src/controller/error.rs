@@ -1,0 +1,176 @@
+//! What can go wrong between the controller and the rest of the cluster, in sentences that name the object.
+//!
+//! **Invariant:** no variant carries a ConfigMap's or a Secret's data; callers ask the helpers, never the status code.
+
+use super::sidecars::SidecarError;
+use std::time::Duration;
+
+/// Why a call, or a whole pass, did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused the call or could not be reached.
+    #[error("{what}: {}", explained(source))]
+    Kube {
+        /// What was attempted, on which object.
+        what: String,
+        /// The API server's answer, or the failure to reach it.
+        #[source]
+        source: kube::Error,
+    },
+    /// No answer came in time; the call may or may not have taken effect.
+    #[error("{what}: no answer within {} s; the next pass looks again", limit.as_secs())]
+    Timeout {
+        /// What was attempted, on which object.
+        what: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// A sidecar did not answer as the protocol says.
+    #[error("{what}: {source}")]
+    Sidecar {
+        /// What was attempted, on which pod.
+        what: String,
+        /// What happened.
+        #[source]
+        source: SidecarError,
+    },
+    /// The controller's own configuration or environment cannot be used.
+    #[error("{0}")]
+    Startup(String),
+    /// A fault of the controller itself.
+    #[error("{0}; this is a fault of restart-controller, please report it")]
+    Internal(String),
+}
+
+impl Error {
+    /// One word for labels of metrics and logs.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Timeout { .. } => "timeout",
+            Self::Sidecar { .. } => "sidecar",
+            Self::Startup(_) => "startup",
+            Self::Internal(_) => "internal",
+            Self::Kube { .. } => match self.code() {
+                Some(404) => "not_found",
+                Some(409) => "conflict",
+                Some(429) => "throttled",
+                Some(code) if refuses(code) => "refused",
+                Some(_) => "server_error",
+                None => "unreachable",
+            },
+        }
+    }
+
+    /// 409: somebody changed or made the object first, or a precondition (UID, resourceVersion) does not hold.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// 409 of a create: the object is there already.
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        self.status().is_some_and(|status| status.reason == "AlreadyExists")
+    }
+
+    /// 404: the object, or the kind, does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// 400, 403, 405, 422: the same call will be refused again until somebody changes a right, a quota, a policy or the object.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.code().is_some_and(refuses)
+    }
+
+    /// 429 of a PodDisruptionBudget, as opposed to flow control, which has no such cause (DESIGN 10).
+    #[must_use]
+    pub fn is_budget(&self) -> bool {
+        self.code() == Some(429) && self.has_cause("DisruptionBudget")
+    }
+
+    /// 403 because the namespace is being deleted: nothing can be created in it any more.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        self.code() == Some(403) && self.has_cause("NamespaceTerminating")
+    }
+
+    /// The API server's own sentence, without ours; for messages that quote it.
+    #[must_use]
+    pub fn server_message(&self) -> Option<&str> {
+        self.status().map(|status| status.message.as_str())
+    }
+
+    fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Kube { source: kube::Error::Api(status), .. } => Some(status),
+            Self::Kube { .. } | Self::Timeout { .. } | Self::Sidecar { .. } | Self::Startup(_) | Self::Internal(_) => {
+                None
+            }
+        }
+    }
+
+    fn code(&self) -> Option<u16> {
+        self.status().map(|status| status.code)
+    }
+
+    fn has_cause(&self, reason: &str) -> bool {
+        let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
+        causes.is_some_and(|causes| causes.iter().any(|cause| cause.reason == reason))
+    }
+}
+
+fn refuses(code: u16) -> bool {
+    matches!(code, 400 | 403 | 405 | 422)
+}
+
+/// kube prints an API error twice, once as a debug dump; people get the server's sentence and its code.
+fn explained(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::response::{StatusCause, StatusDetails};
+
+    fn answered(code: u16, reason: &str, cause: &str) -> Error {
+        let cause = StatusCause { reason: cause.into(), message: String::new(), field: String::new() };
+        let details = StatusDetails { causes: vec![cause], ..no_details() };
+        let status = kube::core::Status::failure("no", reason).with_code(code).with_details(details);
+        Error::Kube { what: "evict pod shop/web-1".into(), source: kube::Error::Api(status.boxed()) }
+    }
+
+    fn no_details() -> StatusDetails {
+        serde_json::from_str("{}").unwrap()
+    }
+
+    #[test]
+    fn a_budget_is_told_from_flow_control() {
+        assert!(answered(429, "TooManyRequests", "DisruptionBudget").is_budget());
+        let flow_control = answered(429, "TooManyRequests", "");
+        assert!(!flow_control.is_budget());
+        assert_eq!(flow_control.category(), "throttled");
+    }
+
+    #[test]
+    fn an_existing_object_is_a_conflict_and_a_refusal_is_not() {
+        assert!(answered(409, "AlreadyExists", "").is_conflict());
+        assert!(answered(409, "AlreadyExists", "").is_already_exists());
+        assert!(!answered(409, "Conflict", "").is_already_exists());
+        assert!(answered(403, "Forbidden", "NamespaceTerminating").is_namespace_terminating());
+        assert!(answered(422, "Invalid", "").is_refusal());
+        assert!(!answered(422, "Invalid", "").is_conflict());
+    }
+
+    #[test]
+    fn the_sentence_names_the_object_and_quotes_the_server_once() {
+        assert_eq!(answered(409, "Conflict", "").to_string(), "evict pod shop/web-1: no (409 Conflict)");
+    }
+}

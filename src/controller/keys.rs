@@ -1,0 +1,157 @@
+//! The key that signs commands to sidecars: made once, kept in a Secret of the controller's own namespace.
+//!
+//! **Invariant:** the private half leaves this module in no log, error, event or debug output; the only Secret that the
+//! controller ever reads is its own.
+
+use super::context::call;
+use super::error::Error;
+use crate::api::names::{FIELD_MANAGER, sha256_hex};
+use crate::wire::{DrainCommand, format_public_key};
+use ed25519_dalek::SigningKey;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use std::collections::BTreeMap;
+
+/// The Secret with the seed, and the ConfigMap with the public key, in the controller's namespace.
+pub const OBJECT: &str = "restart-controller-keys";
+/// Key of the Secret: 32 random bytes.
+const SEED: &str = "ed25519-seed";
+/// Key of the ConfigMap: `ID=BASE64`, as sidecars take it as an argument.
+pub const PUBLIC: &str = "public";
+
+/// The controller's signing key.
+#[derive(Clone)]
+pub struct Keys {
+    id: String,
+    key: SigningKey,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// The key with this seed; its id is the first 8 hex digits of the sha256 of the public key.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = SigningKey::from_bytes(seed);
+        let id = sha256_hex(key.verifying_key().as_bytes())[..8].to_owned();
+        Self { id, key }
+    }
+
+    /// Its id, to be looked for in `trustedKeys` of reports.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its public half, `ID=BASE64`.
+    #[must_use]
+    pub fn public_text(&self) -> String {
+        format_public_key(&self.id, &self.key.verifying_key())
+    }
+
+    /// `command` under this key's id and with its signature.
+    #[must_use]
+    pub fn sign(&self, command: DrainCommand) -> DrainCommand {
+        DrainCommand { key_id: self.id.clone(), ..command }.signed(&self.key)
+    }
+}
+
+/// The key of this installation, made if there is none yet, and its public half published.
+///
+/// # Errors
+/// When the Secret or the ConfigMap can be neither read nor made, or the Secret holds no key.
+pub async fn load(reader: &kube::Client, writer: &kube::Client, namespace: &str) -> Result<Keys, Error> {
+    let what = format!("read Secret {namespace}/{OBJECT}");
+    let secrets: Api<Secret> = Api::namespaced(reader.clone(), namespace);
+    let secret = match call(what.as_str(), secrets.get_opt(OBJECT)).await? {
+        Some(secret) => secret,
+        None => match create(writer, namespace).await {
+            // Another replica was faster: its key is everybody's.
+            Err(error) if error.is_already_exists() => call(what, secrets.get(OBJECT)).await?,
+            created => created?,
+        },
+    };
+    let keys = read(&secret, namespace)?;
+    publish(writer, namespace, &keys).await?;
+    tracing::info!(key = keys.id(), "signing key loaded");
+    Ok(keys)
+}
+
+async fn create(writer: &kube::Client, namespace: &str) -> Result<Secret, Error> {
+    let mut seed = [0u8; 32];
+    getrandom::fill(&mut seed).map_err(|error| Error::Startup(format!("no randomness for a signing key: {error}")))?;
+    let secret = Secret {
+        metadata: ObjectMeta { name: Some(OBJECT.to_owned()), ..ObjectMeta::default() },
+        data: Some(BTreeMap::from([(SEED.to_owned(), ByteString(seed.to_vec()))])),
+        ..Secret::default()
+    };
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let secrets: Api<Secret> = Api::namespaced(writer.clone(), namespace);
+    call(format!("create Secret {namespace}/{OBJECT}"), secrets.create(&parameters, &secret)).await
+}
+
+fn read(secret: &Secret, namespace: &str) -> Result<Keys, Error> {
+    let seed = secret.data.as_ref().and_then(|data| data.get(SEED)).map(|bytes| bytes.0.as_slice());
+    match seed.and_then(|seed| <&[u8; 32]>::try_from(seed).ok()) {
+        Some(seed) => Ok(Keys::from_seed(seed)),
+        None => Err(Error::Startup(format!(
+            "Secret {namespace}/{OBJECT} has no {SEED} of 32 bytes: delete the Secret to have a new key made; \
+             sidecars then need the new public key"
+        ))),
+    }
+}
+
+/// Server-side apply: made when absent, corrected when different, and people's other keys stay.
+async fn publish(writer: &kube::Client, namespace: &str, keys: &Keys) -> Result<(), Error> {
+    let public = ConfigMap {
+        metadata: ObjectMeta { name: Some(OBJECT.to_owned()), ..ObjectMeta::default() },
+        data: Some(BTreeMap::from([(PUBLIC.to_owned(), keys.public_text())])),
+        ..ConfigMap::default()
+    };
+    let maps: Api<ConfigMap> = Api::namespaced(writer.clone(), namespace);
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let apply = Patch::Apply(&public);
+    let applied = maps.patch(OBJECT, &parameters, &apply);
+    call(format!("publish the public key in ConfigMap {namespace}/{OBJECT}"), applied).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{DrainAction, NewRequests, parse_public_key};
+
+    #[test]
+    fn what_is_signed_is_accepted_by_the_published_key() {
+        let keys = Keys::from_seed(&[7; 32]);
+        let command = keys.sign(DrainCommand {
+            pod_uid: "uid".into(),
+            boot: "boot".into(),
+            challenge: "challenge".into(),
+            action: DrainAction::Drain,
+            ttl_seconds: 30,
+            new_requests: NewRequests::Serve,
+            key_id: String::new(),
+            signature: String::new(),
+        });
+        let (id, public) = parse_public_key(&keys.public_text()).unwrap();
+        assert!(command.is_signed_by(&public));
+        assert_eq!((id.as_str(), id.len()), (command.key_id.as_str(), 8));
+    }
+
+    #[test]
+    fn debug_output_holds_no_byte_of_the_key() {
+        let text = format!("{:?}", Keys::from_seed(&[7; 32]));
+        assert!(text.starts_with("Keys { id: ") && !text.contains('7') || !text.contains("7, 7"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_without_a_seed_says_what_to_do() {
+        let error = read(&Secret::default(), "system").unwrap_err();
+        assert!(error.to_string().contains("delete the Secret"), "{error}");
+    }
+}

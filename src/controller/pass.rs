@@ -1,0 +1,117 @@
+//! One pass for one request, contained: an unreadable object, a panic or a call that hangs stops nobody else (I11).
+//!
+//! **Invariant:** nothing of a restart is decided here; `reconcile` does that.
+
+use super::backoff::Backoff;
+use super::context::Context;
+use super::error::Error;
+use super::reconcile;
+use super::wake::Unfinished;
+use super::watches::Watched;
+use futures::FutureExt as _;
+use kube::ResourceExt as _;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// No pass takes longer: each of its calls has a limit of its own, so this is for what nobody thought of.
+const LONGEST: Duration = Duration::from_secs(120);
+/// An unreadable object is looked at again so often, beside every change of it.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+
+/// What the passes share beside the context.
+#[derive(Debug)]
+pub struct Passes {
+    /// What a pass works with.
+    pub context: Arc<Context>,
+    /// The restarts that have not ended.
+    pub unfinished: Unfinished,
+    /// The waits after failures.
+    pub backoff: Backoff,
+}
+
+impl Passes {
+    /// Nothing has passed yet.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context, unfinished: Unfinished::default(), backoff: Backoff::default() }
+    }
+}
+
+/// One pass.
+pub async fn pass(watched: Arc<Watched>, passes: Arc<Passes>) -> Result<Action, Error> {
+    let request = match &watched.0 {
+        Ok(request) => Arc::new(request.clone()),
+        Err(invalid) => return Ok(unreadable(invalid, &passes)),
+    };
+    let wait = passes.unfinished.begin(&request, Instant::now());
+    tokio::time::sleep(wait).await;
+    let metrics = &passes.context.metrics;
+    metrics.active_requests(passes.unfinished.count());
+    let object = key(&*request);
+    let begun = Instant::now();
+    // Its state is large, and the loop keeps one for each pass.
+    let work = Box::pin(reconcile::reconcile(request, passes.context.clone()));
+    let (result, outcome) = match AssertUnwindSafe(tokio::time::timeout(LONGEST, work)).catch_unwind().await {
+        Ok(Ok(Ok(action))) => ("success", Ok(action)),
+        Ok(Ok(Err(error))) => ("error", Err(error)),
+        Ok(Err(_)) => {
+            ("error", Err(Error::Timeout { what: format!("pass for RestartRequest {object}"), limit: LONGEST }))
+        }
+        Err(panic) => ("panic", Err(Error::Internal(format!("the pass for {object} panicked: {}", said(&*panic))))),
+    };
+    metrics.reconciled(result, begun.elapsed());
+    if outcome.is_ok() {
+        passes.backoff.forget(&object);
+    }
+    outcome
+}
+
+/// The pass failed: it is told and counted, and the next one comes later each time.
+#[expect(clippy::needless_pass_by_value, reason = "kube's signature")]
+pub fn failed(watched: Arc<Watched>, error: &Error, passes: Arc<Passes>) -> Action {
+    let object = key(&*watched);
+    let wait = passes.backoff.after(&object, error);
+    passes.context.metrics.failed(error.category());
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    if error.is_conflict() {
+        tracing::debug!(object, %error, retry_after_millis = millis, "somebody else was faster");
+    } else {
+        tracing::warn!(object, %error, category = error.category(), retry_after_millis = millis, "pass failed");
+    }
+    Action::requeue(wait)
+}
+
+/// The object is gone: nothing is kept of it.
+pub fn gone(namespace: &str, name: &str, passes: &Passes) {
+    if let Some(uid) = passes.unfinished.gone(namespace, name) {
+        passes.context.memory.forget(&uid);
+    }
+    passes.backoff.forget(&format!("{namespace}/{name}"));
+    passes.context.metrics.active_requests(passes.unfinished.count());
+}
+
+/// Its status cannot be written either, since what it holds is not known; its author sees it in the log and the metric.
+fn unreadable(invalid: &InvalidObject, passes: &Passes) -> Action {
+    let metadata = &invalid.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    tracing::error!(
+        namespace,
+        name,
+        error = invalid.error,
+        "RestartRequest cannot be read and is left alone: delete or correct it"
+    );
+    passes.context.metrics.undecodable();
+    Action::requeue(LOOK_AGAIN)
+}
+
+fn key(object: &impl kube::Resource) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+}

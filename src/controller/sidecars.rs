@@ -1,0 +1,223 @@
+//! The controller's side of the sidecar's admin port: read a report, send a signed command.
+//!
+//! **Invariant:** what a pod answers is never trusted beyond its own restart: only pod addresses are called, nothing is
+//! followed, a body has a cap and a time limit, and a report of another pod is an error, not a count.
+
+use crate::wire::{ADMIN_PORT, DRAIN_PATH, DrainCommand, IN_FLIGHT_PATH, InFlightReport, MAX_BODY, Refusal, VERSION};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Longest wait for a sidecar, from the connection to the last byte of its answer.
+pub const LIMIT: Duration = Duration::from_secs(2);
+/// Calls under way at any time.
+const CONCURRENT_CALLS: usize = 64;
+
+/// Why a sidecar's answer cannot be used: its pod's count is unknown, never zero.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SidecarError {
+    /// The pod's address is none, or none of a pod.
+    #[error("{0:?} is not the address of a pod on the pod network")]
+    Address(String),
+    /// No connection, or it broke.
+    #[error("the sidecar at {at} cannot be reached: {why}")]
+    Unreachable {
+        /// Its address.
+        at: String,
+        /// What the network said.
+        why: String,
+    },
+    /// Nothing within [`LIMIT`].
+    #[error("the sidecar at {0} did not answer within {limit} s", limit = LIMIT.as_secs())]
+    Timeout(String),
+    /// It answered, but not as the protocol says.
+    #[error("the sidecar at {at} gave an answer that cannot be used: {why}")]
+    Malformed {
+        /// Its address.
+        at: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Its protocol is newer than ours.
+    #[error(
+        "the sidecar at {at} speaks version {version} of the protocol, this controller {VERSION}: upgrade the controller"
+    )]
+    Version {
+        /// Its address.
+        at: String,
+        /// Its version.
+        version: u32,
+    },
+    /// Another pod answered at this address.
+    #[error("at {at} pod {found} answered instead of {expected}")]
+    WrongPod {
+        /// The address.
+        at: String,
+        /// Who was meant.
+        expected: String,
+        /// Who answered.
+        found: String,
+    },
+    /// It refused the command; nothing changed.
+    #[error("the sidecar at {at} refused the command ({reason}): {message}")]
+    Refused {
+        /// Its address.
+        at: String,
+        /// [`Refusal::reason`].
+        reason: String,
+        /// [`Refusal::message`].
+        message: String,
+    },
+}
+
+/// Calls sidecars, at most 64 at a time.
+#[derive(Clone, Debug)]
+pub struct Sidecars {
+    permits: Arc<Semaphore>,
+    loopback_allowed: bool,
+}
+
+impl Default for Sidecars {
+    fn default() -> Self {
+        Self { permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)), loopback_allowed: false }
+    }
+}
+
+impl Sidecars {
+    /// For tests: sidecars on this machine.
+    #[cfg(test)]
+    fn on_loopback() -> Self {
+        Self { loopback_allowed: true, ..Self::default() }
+    }
+
+    /// The port of a sidecar whose pod does not say otherwise.
+    pub const PORT: u16 = ADMIN_PORT;
+
+    /// What the sidecar of pod `pod_uid` at `ip` says of itself.
+    ///
+    /// # Errors
+    /// Whatever keeps the count unknown.
+    pub async fn report(&self, ip: &str, port: u16, pod_uid: &str) -> Result<InFlightReport, SidecarError> {
+        let request = Request::get(IN_FLIGHT_PATH).body(Full::default());
+        self.exchange(ip, port, pod_uid, request).await
+    }
+
+    /// Sends `command`; the report is the one after it.
+    ///
+    /// # Errors
+    /// [`SidecarError::Refused`] when the sidecar did not obey; else as [`Sidecars::report`], and then it may have obeyed.
+    pub async fn command(&self, ip: &str, port: u16, command: &DrainCommand) -> Result<InFlightReport, SidecarError> {
+        let body = serde_json::to_vec(command).map_err(|error| malformed(ip, &error))?;
+        let request = Request::post(DRAIN_PATH).header("content-type", "application/json").body(Full::from(body));
+        self.exchange(ip, port, &command.pod_uid, request).await
+    }
+
+    async fn exchange(
+        &self,
+        ip: &str,
+        port: u16,
+        pod_uid: &str,
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+    ) -> Result<InFlightReport, SidecarError> {
+        let address = SocketAddr::new(self.checked(ip)?, port);
+        let at = address.to_string();
+        let mut request = request.map_err(|error| malformed(&at, &error))?;
+        let host = at.parse().map_err(|error| malformed(&at, &error))?;
+        request.headers_mut().insert(hyper::header::HOST, host);
+        let _permit = self.permits.acquire().await.map_err(|error| unreachable(&at, &error))?;
+        let answered = tokio::time::timeout(LIMIT, answer(address, request)).await;
+        let (status, body) = answered.map_err(|_| SidecarError::Timeout(at.clone()))??;
+        verdict(&at, pod_uid, status, &body)
+    }
+
+    /// A tenant decides what answers; nobody may point the controller at itself or a cloud's metadata service.
+    fn checked(&self, ip: &str) -> Result<IpAddr, SidecarError> {
+        let refused = || SidecarError::Address(ip.to_owned());
+        let address: IpAddr = ip.parse::<IpAddr>().map_err(|_| refused())?.to_canonical();
+        let link_local = match address {
+            IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        let loopback = address.is_loopback() && !self.loopback_allowed;
+        if loopback || link_local || address.is_multicast() || address.is_unspecified() {
+            return Err(refused());
+        }
+        Ok(address)
+    }
+}
+
+/// One connection per call: a drained pod's sidecar is asked about once a second, and a connection kept would be in the
+/// way of its termination.
+async fn answer(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), SidecarError> {
+    let at = address.to_string();
+    let stream = TcpStream::connect(address).await.map_err(|error| unreachable(&at, &error))?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| unreachable(&at, &error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| unreachable(&at, &error))?;
+        let status = response.status();
+        let body =
+            Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(|error| malformed(&at, &error))?;
+        Ok((status, body.to_bytes()))
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        answered = &mut exchange => answered,
+        // The connection ends first when the answer says so; what was read of it is still there.
+        _ = connection => exchange.await,
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+fn verdict(at: &str, pod_uid: &str, status: StatusCode, body: &[u8]) -> Result<InFlightReport, SidecarError> {
+    if status != StatusCode::OK {
+        return Err(refusal(at, status, body));
+    }
+    // The version first: the rest of a newer report may not even parse.
+    let Versioned { version } = serde_json::from_slice(body).map_err(|error| malformed(at, &error))?;
+    if version > VERSION {
+        return Err(SidecarError::Version { at: at.to_owned(), version });
+    }
+    let report: InFlightReport = serde_json::from_slice(body).map_err(|error| malformed(at, &error))?;
+    if report.pod_uid != pod_uid {
+        let (expected, found) = (pod_uid.to_owned(), clipped(&report.pod_uid));
+        return Err(SidecarError::WrongPod { at: at.to_owned(), expected, found });
+    }
+    Ok(report)
+}
+
+fn refusal(at: &str, status: StatusCode, body: &[u8]) -> SidecarError {
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { reason, message }) if status.is_client_error() => {
+            SidecarError::Refused { at: at.to_owned(), reason: clipped(&reason), message: clipped(&message) }
+        }
+        Ok(_) | Err(_) => malformed(at, &format!("HTTP status {status}")),
+    }
+}
+
+/// A tenant's text goes into status and logs: short, and on one line.
+fn clipped(text: &str) -> String {
+    text.chars().take(200).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+fn malformed(at: &str, why: &impl ToString) -> SidecarError {
+    SidecarError::Malformed { at: at.to_owned(), why: clipped(&why.to_string()) }
+}
+
+fn unreachable(at: &str, why: &impl ToString) -> SidecarError {
+    SidecarError::Unreachable { at: at.to_owned(), why: why.to_string() }
+}
+
+#[cfg(test)]
+#[path = "sidecars_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! Real sockets on this machine; what answers is written byte by byte, as a tenant's pod may.
+
+use super::*;
+use crate::wire::{DrainAction, NewRequests};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// Serves `answer` once; returns the port and what the client sent.
+async fn answering(answer: impl Into<Vec<u8>>) -> (u16, oneshot::Receiver<String>) {
+    let answer = answer.into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, asked) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).await.unwrap();
+        let _ = sender.send(String::from_utf8_lossy(&head[..length]).into_owned());
+        let _ = stream.write_all(&answer).await;
+        let _ = stream.shutdown().await;
+    });
+    (port, asked)
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn report(pod_uid: &str, version: u32) -> String {
+    let report = InFlightReport {
+        version,
+        pod_uid: pod_uid.to_owned(),
+        boot: "b".repeat(32),
+        challenge: "c".repeat(32),
+        trusted_keys: vec!["k1".to_owned()],
+        in_flight: 3,
+        last_arrival_ago_millis: Some(10),
+        mean_gap_millis: None,
+        lease: None,
+        terminating: false,
+    };
+    serde_json::to_string(&report).unwrap()
+}
+
+fn command() -> DrainCommand {
+    DrainCommand {
+        pod_uid: "uid".into(),
+        boot: "b".into(),
+        challenge: "c".into(),
+        action: DrainAction::Drain,
+        ttl_seconds: 30,
+        new_requests: NewRequests::Serve,
+        key_id: "k1".into(),
+        signature: "s".into(),
+    }
+}
+
+async fn asked(answer: impl Into<Vec<u8>>) -> Result<InFlightReport, SidecarError> {
+    let (port, _) = answering(answer).await;
+    Sidecars::on_loopback().report("127.0.0.1", port, "uid").await
+}
+
+#[tokio::test]
+async fn a_report_is_read() {
+    let (port, asked) = answering(http("200 OK", &report("uid", 1))).await;
+    let report = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap();
+    assert_eq!(report.in_flight, 3);
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with("GET /v1/in-flight HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains(&format!("host: 127.0.0.1:{port}\r\n")), "{asked}");
+}
+
+#[tokio::test]
+async fn a_command_is_posted_and_its_report_read() {
+    let (port, asked) = answering(http("200 OK", &report("uid", 1))).await;
+    assert!(Sidecars::on_loopback().command("127.0.0.1", port, &command()).await.is_ok());
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with("POST /v1/drain HTTP/1.1\r\n") && asked.contains("\"action\":\"Drain\""), "{asked}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_reason() {
+    let (port, _) = answering(http("409 Conflict", r#"{"reason":"WrongChallenge","message":"read it\nagain"}"#)).await;
+    let error = Sidecars::on_loopback().command("127.0.0.1", port, &command()).await.unwrap_err();
+    let SidecarError::Refused { reason, message, .. } = error else { panic!("{error}") };
+    assert_eq!((reason.as_str(), message.as_str()), ("WrongChallenge", "read it again"));
+}
+
+#[tokio::test]
+async fn another_pod_at_the_address_is_not_believed() {
+    let error = asked(http("200 OK", &report("another", 1))).await.unwrap_err();
+    assert!(
+        matches!(&error, SidecarError::WrongPod { expected, found, .. } if expected == "uid" && found == "another")
+    );
+}
+
+#[tokio::test]
+async fn a_newer_protocol_is_unknown_even_when_nothing_else_is_known_of_it() {
+    let error = asked(http("200 OK", r#"{"version":2,"somethingNew":true}"#)).await.unwrap_err();
+    assert!(matches!(error, SidecarError::Version { version: 2, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
+    let error = asked(elsewhere).await.unwrap_err();
+    assert!(matches!(&error, SidecarError::Malformed { why, .. } if why.contains("302")), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_cap_is_refused() {
+    let error = asked(http("200 OK", &"x".repeat(MAX_BODY + 1))).await.unwrap_err();
+    assert!(matches!(&error, SidecarError::Malformed { why, .. } if why.contains("length limit")), "{error}");
+}
+
+#[tokio::test]
+async fn garbage_and_half_an_answer_are_errors_and_never_a_count() {
+    for answer in [
+        "\0\0\0\0",
+        "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        "",
+    ] {
+        assert!(asked(answer).await.is_err(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap_err();
+    assert!(matches!(error, SidecarError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn silence_is_given_up_after_two_seconds() {
+    // Accepted by the kernel, answered by nobody.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let begun = std::time::Instant::now();
+    let error = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap_err();
+    assert!(matches!(error, SidecarError::Timeout(_)), "{error}");
+    assert!(begun.elapsed() >= LIMIT && begun.elapsed() < LIMIT * 2);
+}
+
+#[tokio::test]
+async fn addresses_that_no_pod_has_are_never_called() {
+    let refused = [
+        "127.0.0.1",
+        "::1",
+        "169.254.169.254",
+        "fe80::1",
+        "224.0.0.1",
+        "ff02::1",
+        "0.0.0.0",
+        "::",
+        "255.255.255.255",
+        "::ffff:127.0.0.1",
+        "",
+        "web.shop.svc",
+    ];
+    for ip in refused {
+        let error = Sidecars::default().report(ip, 8022, "uid").await.unwrap_err();
+        assert_eq!(error, SidecarError::Address(ip.to_owned()));
+    }
+}
