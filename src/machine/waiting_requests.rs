@@ -181,6 +181,6 @@ fn waiting(pods: &[&Pod]) -> String {
     match known {
         0 => format!("waiting for {} to stay quiet", names(pods)),
         1 => format!("waiting for 1 request in {}", names(pods)),
-        _ => format!("waiting for {known} requests in {}", names(pods)),
+        more => format!("waiting for {more} requests in {}", names(pods)),
     }
 }

@@ -1,1 +1,3 @@
-//! Placeholder until its first test lands.
+//! Integration: what needs more than one module. `make it` runs it with a real kube-apiserver at hand.
+
+mod walls;

@@ -5,7 +5,7 @@
 use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts, Workload};
-use crate::controller::observe::{budget, endpoints};
+use crate::controller::observe::{budget, endpoints, validate};
 use crate::machine::Verdict;
 use crate::wire;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -95,7 +95,8 @@ fn configuration(facts: &Facts, limits: &Restart) -> Finding {
             return verdict(Code::BackupFailed, format!("backupConfig is off in the controller's configuration: ConfigMap {name} is not promoted without a copy"));
         }
     }
-    Ok(())
+    let broken = facts.config.iter().find_map(validate::invalid);
+    broken.map_or(Ok(()), |message| verdict(Code::ValidationFailed, message))
 }
 
 fn one_pod(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {

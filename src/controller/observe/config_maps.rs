@@ -139,7 +139,9 @@ fn referenced(spec: &PodSpec) -> Vec<Wanted> {
             }
         }
     }
-    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
+    // The sidecar's keys are no configuration of the workload: a restore must not bring an old key back.
+    let apps = spec.init_containers.iter().flatten().chain(&spec.containers).filter(|container| container.name != names::SIDECAR_CONTAINER);
+    for container in apps {
         environment(container, &mut add);
     }
     all
@@ -188,7 +190,8 @@ mod tests {
     fn every_way_of_reading_a_config_map_is_found_once() {
         let spec = json!({
             "volumes": [{"name": "a", "configMap": {"name": "volume"}}, {"name": "b", "projected": {"sources": [{"configMap": {"name": "projected"}}]}}],
-            "initContainers": [{"name": "i", "envFrom": [{"configMapRef": {"name": "all"}}]}],
+            "initContainers": [{"name": "i", "envFrom": [{"configMapRef": {"name": "all"}}]},
+                {"name": names::SIDECAR_CONTAINER, "envFrom": [{"configMapRef": {"name": "keys"}}]}],
             "containers": [{"name": "c", "env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "key", "key": "k", "optional": true}}}],
                 "envFrom": [{"configMapRef": {"name": "volume", "optional": true}}]}],
         });

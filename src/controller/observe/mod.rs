@@ -12,6 +12,7 @@ mod pods;
 mod read;
 mod resolve;
 mod surroundings;
+mod validate;
 
 use crate::api::{PodProgress, RestartRequestStatus, Step};
 use crate::controller::config::Restart;

@@ -1,0 +1,69 @@
+//! Does the configuration that new pods would start on parse? Keys that end in .json, .yaml, .yml and .toml.
+//!
+//! **Invariant:** an error names the ConfigMap, the key, the line and the column, and never quotes the data.
+
+use crate::controller::facts::ConfigMapFacts;
+use serde::Deserialize as _;
+
+/// What does not parse, if anything.
+#[must_use]
+pub fn invalid(config: &ConfigMapFacts) -> Option<String> {
+    let candidate = config.candidate.as_ref().or(config.from.as_ref()).or(config.live.as_ref())?;
+    let (map, source) = (&config.entry.name, candidate.metadata.name.as_deref().unwrap_or_default());
+    let broken = candidate.data.iter().flatten().find_map(|(key, text)| Some((key, problem(key, text)?)))?;
+    let from = if config.entry.promoted && source != map { format!(" (from {source})") } else { String::new() };
+    Some(format!("key {} of ConfigMap {map}{from} does not parse: {}; correct it and apply another request", broken.0, broken.1))
+}
+
+fn problem(key: &str, text: &str) -> Option<String> {
+    match key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+        Some("json") => json(text),
+        Some("yaml" | "yml") => yaml(text),
+        Some("toml") => toml(text),
+        _ => None,
+    }
+}
+
+fn place(line: usize, column: usize) -> String {
+    format!("line {line}, column {column}")
+}
+
+fn json(text: &str) -> Option<String> {
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+    Some(place(error.line(), error.column()))
+}
+
+/// A file may hold several documents.
+fn yaml(text: &str) -> Option<String> {
+    let error = serde_yaml::Deserializer::from_str(text).find_map(|document| serde_yaml::Value::deserialize(document).err())?;
+    Some(error.location().map_or_else(|| "at its end".to_owned(), |at| place(at.line(), at.column())))
+}
+
+fn toml(text: &str) -> Option<String> {
+    let error = text.parse::<toml::Table>().err()?;
+    let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
+    Some(place(before.matches('\n').count() + 1, column + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_files_are_found_with_their_place() {
+        for (key, text, expected) in [
+            ("a.json", "{\n  \"a\": 1,\n}", Some("line 3, column 1")),
+            ("a.yaml", "a: 1\nb: [1", Some("line 2")),
+            ("a.toml", "a = 1\nb = ", Some("line 2")),
+            ("a.json", "{\"a\": 1}", None),
+            ("a.yaml", "a: 1\n---\nb: 2\n", None),
+            ("a.toml", "a = 1", None),
+            ("a.conf", "{{{", None),
+        ] {
+            let found = problem(key, text);
+            assert_eq!(found.is_some(), expected.is_some(), "{key}: {text:?}: {found:?}");
+            assert!(found.unwrap_or_default().starts_with(expected.unwrap_or_default()), "{key}: {text:?}");
+        }
+    }
+}
