@@ -4,12 +4,12 @@
 
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Target};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed};
 use crate::api::{Phase, Step};
 
 /// Write the result down, then the terminal phase.
 pub fn finishing(observed: &Observed, cursor: &Cursor) -> Decision {
-    if observed.lock == Lock::Ours && observed.target != Target::Gone {
+    if observed.lock == Lock::Ours {
         return Decision::Act(vec![Effect::ReleaseLock(good(observed, cursor))]);
     }
     let (result, reason, message) = match &cursor.outcome {
@@ -46,6 +46,10 @@ fn good(observed: &Observed, cursor: &Cursor) -> Vec<String> {
 
 /// Nothing happens any more but the removal of the finalizer and the notice of a new generation.
 pub fn plan(observed: &Observed) -> Decision {
+    // A leader that was asleep while the run ended may have taken the lock once more.
+    if observed.lock == Lock::Ours {
+        return Decision::Act(vec![Effect::ReleaseLock(vec![])]);
+    }
     if observed.finalizer {
         return Decision::Act(vec![Effect::RemoveFinalizer]);
     }

@@ -105,7 +105,7 @@ fn dispose(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
     if observed.deadline == Deadline::Passed {
         return Some(Decision::Record(finish(cursor, outcome.message.clone())));
     }
-    let effects: Vec<Effect> = detached.iter().filter_map(|pod| dismiss(pod)).collect();
+    let effects: Vec<Effect> = detached.iter().filter_map(|pod| dismiss(observed, pod)).collect();
     Some(if effects.is_empty() {
         Decision::Wait(format!("waiting for the last requests of {}", names(&detached)))
     } else {
@@ -113,7 +113,11 @@ fn dispose(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
     })
 }
 
-fn dismiss(pod: &Pod) -> Option<Effect> {
+/// The last ready endpoint stays until the rollout has another; without a workload nothing will come.
+fn dismiss(observed: &Observed, pod: &Pod) -> Option<Effect> {
+    if pod.last_endpoint && observed.target == Target::RollingOut {
+        return pod.cordoned().then(|| Effect::Release(pod.into()));
+    }
     match pod.drain {
         _ if pod.last_endpoint || pod.drained() || pod.overdue() => Some(Effect::Evict(pod.into())),
         Drain::Open | Drain::Cordoned { stale: true, .. } => Some(Effect::Cordon(pod.into())),
