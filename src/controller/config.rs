@@ -116,7 +116,7 @@ pub fn follow(file: Option<PathBuf>, metrics: &Metrics) -> Result<Handle, Error>
         let mut last = Ok(text);
         while !sender.is_closed() {
             tokio::time::sleep(LOOK_EVERY).await;
-            last = look_again(&file, last, &sender, &metrics);
+            last = look_again(&file, &last, &sender, &metrics);
         }
     });
     Ok(Handle { current })
@@ -129,12 +129,12 @@ fn read(file: &Path) -> Result<String, String> {
 /// Takes the file over if it changed; returns what was read, so that one fault is told once.
 fn look_again(
     file: &Path,
-    last: Result<String, String>,
+    last: &Result<String, String>,
     sender: &watch::Sender<Arc<Restart>>,
     metrics: &Metrics,
 ) -> Result<String, String> {
     let now = read(file);
-    if now == last {
+    if now == *last {
         return now;
     }
     match now.clone().and_then(|text| Restart::parse(&text)) {
@@ -192,11 +192,11 @@ mod tests {
         let metrics = Metrics::default();
         let (sender, current) = watch::channel(Arc::new(Restart::default()));
         std::fs::write(&file, "restart: {quietSeconds: 9}").unwrap();
-        let last = look_again(&file, Ok(String::new()), &sender, &metrics);
+        let last = look_again(&file, &Ok(String::new()), &sender, &metrics);
         assert_eq!(current.borrow().quiet_seconds, 9);
         std::fs::write(&file, "restart: {quietSeconds: many}").unwrap();
-        let last = look_again(&file, last, &sender, &metrics);
-        look_again(&file, last, &sender, &metrics);
+        let last = look_again(&file, &last, &sender, &metrics);
+        let _ = look_again(&file, &last, &sender, &metrics);
         assert_eq!(current.borrow().quiet_seconds, 9);
         let text = metrics.encoded();
         assert!(text.contains("restart_controller_config_reloads_total{result=\"error\"} 1"), "{text}");
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_file_that_goes_away_keeps_the_old_settings() {
         let (sender, current) = watch::channel(Arc::new(Restart { quiet_seconds: 7, ..Restart::default() }));
-        let last = look_again(Path::new("no such file"), Ok(String::new()), &sender, &Metrics::default());
+        let last = look_again(Path::new("no such file"), &Ok(String::new()), &sender, &Metrics::default());
         assert!(last.is_err());
         assert_eq!(current.borrow().quiet_seconds, 7);
     }

@@ -136,7 +136,7 @@ impl Metrics {
         self.sidecars.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// Everything, in the OpenMetrics text format.
+    /// Everything, as text for Prometheus (`OpenMetrics` 1.0).
     #[must_use]
     pub fn encoded(&self) -> String {
         let mut text = String::new();
