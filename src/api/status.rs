@@ -58,8 +58,8 @@ pub struct RestartRequestStatus {
     /// The pods to replace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
-    /// The pods being worked on.
-    #[schemars(length(max = 1024))]
+    /// The pods being worked on: a batch, and in recovery as many replacements again.
+    #[schemars(length(max = 2048))]
     pub pods: Vec<PodProgress>,
     /// What is certain about the end, from the moment it is.
     #[serde(skip_serializing_if = "Option::is_none")]

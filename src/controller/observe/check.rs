@@ -10,6 +10,9 @@ use crate::machine::Verdict;
 use crate::wire;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
+/// Bound of `status.snapshot.configMaps`.
+const MOST_CONFIG_MAPS: usize = 64;
+
 type Finding = Result<(), Verdict>;
 
 fn verdict<T>(code: Code, message: String) -> Result<T, Verdict> {
@@ -85,6 +88,9 @@ fn surge(facts: &Facts, workload: &Workload, name: &str) -> Finding {
 fn configuration(facts: &Facts, limits: &Restart) -> Finding {
     if let Some(missing) = facts.missing_config_maps.first() {
         return verdict(Code::BackupFailed, format!("ConfigMap {missing} does not exist, so that it cannot be copied; create it or correct spec.config"));
+    }
+    if facts.config.len() > MOST_CONFIG_MAPS {
+        return verdict(Code::InvalidSpec, format!("the pod template refers to {} ConfigMaps, more than the {MOST_CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps", facts.config.len()));
     }
     for map in facts.config.iter().filter(|map| map.entry.promoted) {
         let name = &map.entry.name;
