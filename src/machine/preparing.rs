@@ -112,13 +112,17 @@ fn promote(observed: &Observed, cursor: &Cursor, plan: &Plan) -> Decision {
     begin(observed, cursor, plan, !promotions.is_empty())
 }
 
-/// Pods born between the list and the promotion may run the old configuration: they are restarted as well.
+/// Pods born between the list and the promotion may run the old configuration: they are restarted as well. They are
+/// recorded before the first batch is chosen, so that it may hold them.
 fn begin(observed: &Observed, cursor: &Cursor, plan: &Plan, promoted: bool) -> Decision {
     let born = |pod: &&Pod| promoted && pod.role == Role::New && pod.alive() && pod.attachment == Attachment::Attached;
     let late: Vec<String> = observed.pods.iter().filter(born).map(|pod| pod.uid.clone()).collect();
-    let change = begin_next(observed, cursor);
-    let grown = plan.pods.saturating_add(i64::try_from(late.len()).unwrap_or(0));
-    Decision::Record(Change { plan: Some(Plan { late, pods: grown, ..plan.clone() }), ..change })
+    if late.is_empty() || !plan.late.is_empty() {
+        return Decision::Record(begin_next(observed, cursor));
+    }
+    let pods = plan.pods.saturating_add(i64::try_from(late.len()).unwrap_or(0));
+    let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", format!("{pods} pods to restart"));
+    Decision::Record(Change { plan: Some(Plan { late, pods, ..plan.clone() }), ..change })
 }
 
 /// The phase that goes with a step on the way forward.

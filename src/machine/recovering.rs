@@ -96,7 +96,14 @@ fn dispose(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
     }
     let detached = detached(observed);
     if detached.is_empty() {
-        return Some(Decision::Record(finish(cursor, outcome.message.clone())));
+        let own = |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign && pod.cordoned();
+        let effects: Vec<Effect> =
+            observed.pods.iter().filter(own).map(|pod| Effect::Release(pod.into())).collect();
+        return Some(if effects.is_empty() {
+            Decision::Record(finish(cursor, outcome.message.clone()))
+        } else {
+            Decision::Act(effects)
+        });
     }
     if observed.deadline == Deadline::Passed && outcome.not_restored.is_none() {
         let message = format!("{} could not be evicted within progressDeadlineSeconds", names(&detached));
@@ -138,7 +145,10 @@ fn release(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     if !effects.is_empty() {
         return Some(Decision::Act(effects));
     }
-    let unready: Vec<&Pod> = detached(observed).into_iter().filter(|pod| !pod.ready || !pod.in_slices).collect();
+    // A sidecar that does not answer may hold a lease yet: its pod would be NotReady in a moment.
+    let leased = |pod: &&Pod| matches!(pod.drain, Drain::Unknown { overdue: false });
+    let unready: Vec<&Pod> =
+        detached(observed).into_iter().filter(|pod| !pod.ready || !pod.in_slices || leased(pod)).collect();
     (!unready.is_empty() && observed.deadline == Deadline::Ahead)
         .then(|| Decision::Wait(format!("waiting for {} to be Ready again", names(&unready))))
 }

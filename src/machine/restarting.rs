@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no pod is evicted here that the status does not call drained, overdue, forced or terminating.
 
-use super::batch::{alive, begin_next, change, fail, forced, names, phase, present, progress, state};
+use super::batch::{alive, begin_next, change, fail, names, phase, present, progress, remaining, state};
 use super::decision::{Change, Decision, Effect};
 use super::observed::{Attachment, Budget, Cursor, Deadline, Drain, Gate, Observed, Pod, Role, Soak};
 use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
@@ -21,14 +21,14 @@ pub fn surging(observed: &Observed, cursor: &Cursor) -> Decision {
         return decision;
     }
     match &observed.budget {
-        Budget::Allowed(allowed) => Decision::Record(drain(observed, cursor, &pods[..pods.len().min(*allowed)])),
+        Budget::Allowed(allowed) => Decision::Record(drain(cursor, &pods[..pods.len().min(*allowed)])),
         Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
         Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
     }
 }
 
 fn detach(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
-    if cursor.again && !pod.ready && pod.attachment == Attachment::Attached {
+    if cursor.again && !pod.ready && !pod.cordoned() && pod.attachment == Attachment::Attached {
         return Some(Effect::Delete(pod.into()));
     }
     match (pod.attachment, pod.drain) {
@@ -67,10 +67,8 @@ pub fn refused(observed: &Observed, cursor: &Cursor, message: &str) -> Decision 
 }
 
 /// The change that cordons these pods, or evicts them while Ready where a cordon would leave no ready endpoint.
-pub fn drain(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Change {
-    let start = |pod: &Pod| {
-        if pod.last_endpoint && !forced(&observed.asked, cursor) { PodState::Terminating } else { PodState::Draining }
-    };
+pub fn drain(cursor: &Cursor, pods: &[&Pod]) -> Change {
+    let start = |pod: &Pod| if pod.last_endpoint { PodState::Terminating } else { PodState::Draining };
     let batch: Vec<PodProgress> = pods.iter().map(|pod| progress(pod, start(pod))).collect();
     let message = format!("taking {} out of their Services", names(pods));
     let change = change(cursor, phase(cursor, Phase::WaitingRequests), Step::Draining, "Draining", message);
@@ -187,6 +185,9 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
             Code::ReplacementUnhealthy,
             format!("{} failed in the soak: {why}", pod.name),
         ));
+    }
+    if !remaining(observed, cursor).is_empty() {
+        return Decision::Record(begin_next(observed, cursor));
     }
     let stopping: Vec<&Pod> = observed.pods.iter().filter(|pod| pod.role == Role::Planned).collect();
     if !stopping.is_empty() && observed.deadline == Deadline::Ahead {

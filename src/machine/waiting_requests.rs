@@ -25,7 +25,7 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
         return last_endpoint(observed, cursor, &pods, pod);
     }
     match &observed.budget {
-        Budget::Allowed(allowed) => Decision::Record(drain(observed, cursor, &pods[..pods.len().min(*allowed)])),
+        Budget::Allowed(allowed) => Decision::Record(drain(cursor, &pods[..pods.len().min(*allowed)])),
         Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
         Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
     }
@@ -80,8 +80,7 @@ fn lost(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Change> {
     if let Budget::Lost(message) = &observed.budget {
         return Some(step_back(observed, cursor, "BudgetLost", message.clone()));
     }
-    let alone =
-        |pod: &&&Pod| pod.last_endpoint && state(cursor, pod) == PodState::Draining && !forced(&observed.asked, cursor);
+    let alone = |pod: &&&Pod| pod.last_endpoint && state(cursor, pod) == PodState::Draining;
     let pod = pods.iter().find(alone)?;
     Some(step_back(
         observed,
