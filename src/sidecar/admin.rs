@@ -113,9 +113,9 @@ impl Admin {
 
     /// Ready while terminating: where no other endpoint is left, kube-proxy falls back to ready, terminating ones.
     async fn readyz(&self) -> Answer {
-        let (cordoned, terminating) = self.shared.drain(|drain| {
-            (drain.is_cordoned(std::time::Instant::now()), drain.terminating_since().is_some())
-        });
+        let (cordoned, terminating) = self
+            .shared
+            .drain(|drain| (drain.is_cordoned(std::time::Instant::now()), drain.terminating_since().is_some()));
         if cordoned && !terminating {
             return text(StatusCode::SERVICE_UNAVAILABLE, "a drain lease is in force\n");
         }
@@ -127,24 +127,29 @@ impl Admin {
     }
 
     async fn wait_drained(&self) -> Answer {
-        text(StatusCode::OK, match termination::wait_drained(&self.shared, self.limits).await {
-            Drained::Clean => "drained\n",
-            Drained::OutOfTime => "the grace period is nearly over\n",
-            Drained::NotTerminating => "not terminating: nothing was closed\n",
-        })
+        text(
+            StatusCode::OK,
+            match termination::wait_drained(&self.shared, self.limits).await {
+                Drained::Clean => "drained\n",
+                Drained::OutOfTime => "the grace period is nearly over\n",
+                Drained::NotTerminating => "not terminating: nothing was closed\n",
+            },
+        )
     }
 }
 
 async fn read_command(request: Request<Incoming>) -> Result<DrainCommand, Refused> {
     let body = Limited::new(request.into_body(), wire::MAX_BODY);
     let arrived = tokio::time::timeout(HEAD_TIMEOUT, body.collect()).await;
-    let body = arrived
-        .map_err(|_| Refused::new("BadRequest", "the body took too long to arrive"))?
-        .map_err(|error| match error.downcast_ref::<http_body_util::LengthLimitError>() {
-            Some(_) => Refused::new("TooLarge", format!("a command has at most {} bytes", wire::MAX_BODY)),
-            None => Refused::new("BadRequest", "the body broke off"),
+    let body =
+        arrived.map_err(|_| Refused::new("BadRequest", "the body took too long to arrive"))?.map_err(|error| {
+            match error.downcast_ref::<http_body_util::LengthLimitError>() {
+                Some(_) => Refused::new("TooLarge", format!("a command has at most {} bytes", wire::MAX_BODY)),
+                None => Refused::new("BadRequest", "the body broke off"),
+            }
         })?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| Refused::new("BadRequest", format!("no drain command: {error}")))
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|error| Refused::new("BadRequest", format!("no drain command: {error}")))
 }
 
 /// `below=N&waitSeconds=S`; each may be absent: below 1, without a wait.

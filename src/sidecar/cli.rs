@@ -101,8 +101,10 @@ impl Run {
         }
         let mut ids: Vec<_> = self.trusted_keys.iter().map(|(id, _)| id).collect();
         ids.sort();
-        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("--trusted-key {}: two keys have this id", pair[0]));
+        let all = ids.len();
+        ids.dedup();
+        if ids.len() < all {
+            return Err("--trusted-key: two keys have the same id".into());
         }
         if self.listen == self.admin || self.listen == self.upstream || self.admin == self.upstream {
             return Err("--listen, --admin and --upstream must be three different addresses".into());
@@ -147,7 +149,7 @@ mod tests {
             (vec!["--upstream", "localhost"], "ADDRESS:PORT"),
             (vec!["--trusted-key", "k1"], "ID=BASE64"),
             (vec!["--trusted-key", key], "POD_UID"),
-            (vec!["--trusted-key", key, "--trusted-key", key, "--pod-uid", "u"], "two keys"),
+            (vec!["--trusted-key", key, "--trusted-key", key, "--pod-uid", "u"], "same id"),
             (vec!["--grace-seconds", "0"], "grace-seconds"),
             (vec!["--admin", "0.0.0.0:8012"], "different"),
             (vec!["--mode", "smtp"], "mode"),

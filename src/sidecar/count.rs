@@ -87,13 +87,6 @@ impl<'a> Share<'a> {
             self.count.end(1);
         }
     }
-
-    /// All but the oldest were no requests after all: the bytes belong to its tunnel.
-    pub fn keep_one(&self) {
-        while self.held() > 1 {
-            self.finish_one();
-        }
-    }
 }
 
 impl Drop for Share<'_> {

@@ -24,7 +24,13 @@ pub fn page(shared: &Shared) -> String {
         .map(|(status, count)| (format!("{{status=\"{status}\"}}"), count.load(Ordering::Relaxed)))
         .collect();
     metric(&mut page, "own_answers_total", "counter", "Requests that the sidecar itself answered.", &borrowed(&own));
-    metric(&mut page, "lease_remaining_milliseconds", "gauge", "Rest of the drain lease; 0 without one.", &[("", lease)]);
+    metric(
+        &mut page,
+        "lease_remaining_milliseconds",
+        "gauge",
+        "Rest of the drain lease; 0 without one.",
+        &[("", lease)],
+    );
     metric(&mut page, "drain_commands_accepted_total", "counter", "Drain commands obeyed.", &[("", accepted)]);
     let refused: Vec<_> = refused.iter().map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), *count)).collect();
     metric(&mut page, "drain_commands_refused_total", "counter", "Drain commands refused.", &borrowed(&refused));

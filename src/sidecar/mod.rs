@@ -86,7 +86,10 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
     let (app, readiness_url) = (arguments.upstream, arguments.readiness_url);
-    tokio::spawn(admin::serve(admin, Arc::new(admin::Admin { shared: Arc::clone(&shared), app, readiness_url, limits })));
+    tokio::spawn(admin::serve(
+        admin,
+        Arc::new(admin::Admin { shared: Arc::clone(&shared), app, readiness_url, limits }),
+    ));
     match arguments.mode {
         Mode::Http => {
             let pool = http::pool::Pool::new(app, millis(arguments.upstream_idle_millis));
@@ -109,7 +112,8 @@ fn signals() -> std::io::Result<(tokio::signal::unix::Signal, tokio::signal::uni
 }
 
 fn start_log(filter: &str) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter:?}: {error}"))?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter:?}: {error}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     Ok(())
 }

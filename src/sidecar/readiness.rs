@@ -24,7 +24,8 @@ impl FromStr for ReadinessUrl {
     fn from_str(url: &str) -> Result<Self, String> {
         let rest = url.strip_prefix("http://").ok_or("it must begin with http://")?;
         let (authority, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
-        let address = authority.parse().map_err(|_| format!("{authority:?} is not ADDRESS:PORT, such as 127.0.0.1:8080"))?;
+        let address =
+            authority.parse().map_err(|_| format!("{authority:?} is not ADDRESS:PORT, such as 127.0.0.1:8080"))?;
         if path.bytes().any(|byte| !byte.is_ascii_graphic()) {
             return Err("its path has characters that must be percent-encoded".into());
         }

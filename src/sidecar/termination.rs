@@ -58,7 +58,9 @@ pub async fn wait_drained(shared: &Shared, limits: Limits) -> Drained {
     let budget = limits.grace.saturating_sub(RESERVE);
     let _ = timeout_at((called + HOOKS_APART.min(budget)).into(), shared.terminating()).await;
     let Some(began) = shared.drain(super::drain::Drain::terminating_since) else {
-        tracing::warn!("wait-drained was called, but nothing has begun a termination: is the sidecar's preStop hook missing?");
+        tracing::warn!(
+            "wait-drained was called, but nothing has begun a termination: is the sidecar's preStop hook missing?"
+        );
         let _ = timeout_at((called + budget).into(), silence(shared, limits, called)).await;
         return Drained::NotTerminating;
     };

@@ -1,3 +1,5 @@
 //! Integration: what needs more than one module. `make it` runs it with a real kube-apiserver at hand.
 
+mod apiserver;
+mod sidecar;
 mod walls;

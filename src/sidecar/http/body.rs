@@ -168,8 +168,25 @@ mod tests {
     #[test]
     fn malformed_chunks_are_refused_however_they_are_cut() {
         let bad = [
-            "\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "1 \r\nx\r\n", ";a\r\n", "5\nhello\r\n", "1\r\nxy\r\n", "1\r\nx\n",
-            "1\r\nx\r0", "0\r\n\n", "0\r\nA: b\n\r\n", "0\r\n folded\r\n\r\n", "0\r\n: b\r\n\r\n", "1000000000000000\r\n", "1;\x01\r\n", "0\r\n\rX",
+            "\r\n",
+            "g\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            " 1\r\n",
+            "1 \r\nx\r\n",
+            ";a\r\n",
+            "5\nhello\r\n",
+            "1\r\nxy\r\n",
+            "1\r\nx\n",
+            "1\r\nx\r0",
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\n folded\r\n\r\n",
+            "0\r\n: b\r\n\r\n",
+            "1000000000000000\r\n",
+            "1;\x01\r\n",
+            "0\r\n\rX",
         ];
         for text in bad {
             for step in 1..=text.len() {

@@ -51,7 +51,11 @@ impl Buffer {
         if self.is_empty() && !self.storage.is_empty() {
             let storage = std::mem::take(&mut self.storage);
             if storage.len() == SIZE {
-                SPARES.with_borrow_mut(|spares| if spares.len() < SPARE { spares.push(storage) });
+                SPARES.with_borrow_mut(|spares| {
+                    if spares.len() < SPARE {
+                        spares.push(storage)
+                    }
+                });
             }
         }
     }

@@ -3,7 +3,7 @@
 //! **Invariant:** an idle connection is closed only after a look into the kernel's receive buffer has found nothing, and
 //! never before [`super::super::state::Shared::close`]: a drain alone closes nothing (DESIGN 6).
 
-use super::ahead::{requests_begun, skip_empty_lines};
+use super::ahead::skip_empty_lines;
 use super::answer::Answer;
 use super::buffer::Buffer;
 use super::exchange;
@@ -12,7 +12,6 @@ use super::pool::Pool;
 use super::socket::{self, Peek};
 use crate::sidecar::count::Share;
 use crate::sidecar::state::Shared;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -106,7 +105,7 @@ impl<'a> Connection<'a> {
             let empty = self.inbound.bytes().len() - skip_empty_lines(self.inbound.bytes()).len();
             if empty < self.inbound.bytes().len() {
                 self.inbound.consume(empty);
-                self.count(1);
+                count(self.relay, &self.share, 1);
                 return Ok(());
             }
             tokio::select! {
@@ -126,11 +125,8 @@ impl<'a> Connection<'a> {
             Ok(Err(next)) => return next,
             Err(_) => return Next::Answer(Answer::Timeout),
         };
-        let next = if self.relay.shared.rejects() {
-            Next::Answer(Answer::Draining)
-        } else {
-            exchange::run(self, &head).await
-        };
+        let next =
+            if self.relay.shared.rejects() { Next::Answer(Answer::Draining) } else { exchange::run(self, &head).await };
         match next {
             Next::Answer(answer) => Next::End(self.answer(answer, head.method == Method::Head).await),
             next => next,
@@ -159,38 +155,11 @@ impl<'a> Connection<'a> {
             Err(_) => End::Gone,
         }
     }
-
-    fn count(&self, requests: u64) {
-        count(self.relay, &self.share, requests);
-    }
 }
 
 /// At least `requests` of this connection have begun.
 pub fn count(relay: &Relay, share: &Share<'_>, requests: u64) {
     relay.shared.arrived(share.raise_to(requests));
-}
-
-/// Reads ahead of the request being served: bytes of later ones count at once. Returns when the client has reset, or has
-/// closed its side (`Ok`).
-pub async fn watch_client(
-    client: &TcpStream,
-    relay: &Relay,
-    share: &Share<'_>,
-    inbound: &mut Buffer,
-    half_close: impl FnOnce(),
-) -> io::Error {
-    if inbound.is_empty() {
-        match inbound.fill(client).await {
-            Ok(0) => half_close(),
-            Ok(_) => {}
-            Err(error) => return error,
-        }
-    }
-    count(relay, share, 1 + requests_begun(inbound.bytes()));
-    match client.ready(tokio::io::Interest::ERROR).await {
-        Ok(_) => io::ErrorKind::ConnectionReset.into(),
-        Err(error) => error,
-    }
 }
 
 /// Returns when an idle connection is to be closed and has nothing unread.

@@ -3,10 +3,11 @@
 //! **Invariant:** the request counts until its answer is written to the last byte *and* its own body has been passed on (or
 //! the app no longer wants it); a connection to the app is reused only if nothing about its state is in doubt.
 
+use super::ahead::requests_begun;
 use super::answer::Answer;
 use super::body::Body;
 use super::buffer::Buffer;
-use super::connection::{Connection, End, Next, Relay, watch_client};
+use super::connection::{Connection, End, Next, Relay, count};
 use super::head::RequestHead;
 use super::response::{self, Ending};
 use super::{Malformed, socket, tunnel};
@@ -15,6 +16,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// What each direction tells the other. Both run in one task, so the order of these flags is that of the code.
@@ -73,7 +75,6 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
     let reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
     let next = match outcome {
         Outcome::Ended(Ending::Tunnel) => {
-            share.keep_one();
             Next::End(tunnel::run(client, &app, &mut connection.inbound, &mut outbound).await)
         }
         outcome => exchange.next(&outcome),
@@ -125,12 +126,29 @@ impl Exchange<'_> {
             Ok(false) => self.set(&self.progress.app_refuses_more),
             Err(stop) => return stop,
         }
-        let half_close = || {
-            self.set(&self.progress.client_half_closed);
-            socket::shut_write(self.app);
-        };
-        watch_client(self.client, self.relay, self.share, inbound, half_close).await;
+        self.watch_client(inbound).await;
         Stop::ClientGone
+    }
+
+    /// Reads ahead of the request being served: later ones count at once, and the client's half-close is passed on.
+    /// Returns when the client has gone.
+    async fn watch_client(&self, inbound: &mut Buffer) {
+        if inbound.is_empty() {
+            match inbound.fill(self.client).await {
+                Ok(0) => {
+                    self.set(&self.progress.client_half_closed);
+                    socket::shut_write(self.app);
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        // What follows a request for a tunnel is a request only if the app declines; it counts then.
+        if !self.request.may_tunnel() {
+            count(self.relay, self.share, 1 + requests_begun(inbound.bytes()));
+        }
+        // An error of the socket, or of the wait for it: either way the client has gone.
+        let _ = self.client.ready(Interest::ERROR).await;
     }
 
     /// Whether the app has taken all of it.
@@ -160,15 +178,20 @@ impl Exchange<'_> {
             Outcome::Ended(Ending::Whole { client_keeps, .. }) => {
                 self.share.finish_one();
                 let keep = *client_keeps && self.is(&self.progress.request_sent);
-                if keep && !self.is(&self.progress.client_half_closed) { Next::Request } else { Next::End(End::Answered) }
+                if keep && !self.is(&self.progress.client_half_closed) {
+                    Next::Request
+                } else {
+                    Next::End(End::Answered)
+                }
             }
             Outcome::Ended(Ending::NoAnswer(why)) => Next::Answer(Answer::BadGateway(why)),
-            Outcome::Ended(Ending::CutShort) => Next::End(End::CutShort),
             Outcome::Stopped(Stop::Malformed(malformed)) if !self.is(&self.progress.answer_begun) => {
                 Next::Answer((*malformed).into())
             }
-            Outcome::Stopped(Stop::Malformed(_)) => Next::End(End::CutShort),
-            Outcome::Ended(Ending::ClientGone | Ending::Tunnel) | Outcome::Stopped(Stop::ClientGone) => Next::End(End::Gone),
+            Outcome::Ended(Ending::CutShort) | Outcome::Stopped(Stop::Malformed(_)) => Next::End(End::CutShort),
+            Outcome::Ended(Ending::ClientGone | Ending::Tunnel) | Outcome::Stopped(Stop::ClientGone) => {
+                Next::End(End::Gone)
+            }
         }
     }
 

@@ -49,6 +49,14 @@ pub struct RequestHead {
     pub expects_continue: bool,
 }
 
+impl RequestHead {
+    /// Whether another protocol may follow its answer.
+    #[must_use]
+    pub fn may_tunnel(&self) -> bool {
+        self.upgrade || self.method == Method::Connect
+    }
+}
+
 /// What the relay needs of an answer's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
@@ -209,7 +217,11 @@ impl Fields {
     }
 
     fn fits(&self, version: u8) -> Result<(), Malformed> {
-        if version == 0 && self.transfer_encoding { Err(Malformed::Bad("Transfer-Encoding in HTTP/1.0")) } else { Ok(()) }
+        if version == 0 && self.transfer_encoding {
+            Err(Malformed::Bad("Transfer-Encoding in HTTP/1.0"))
+        } else {
+            Ok(())
+        }
     }
 
     fn keep_alive(&self, version: u8) -> bool {

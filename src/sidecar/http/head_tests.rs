@@ -69,7 +69,9 @@ fn ambiguous_framing_is_refused() {
 
 #[test]
 fn a_bare_line_feed_is_refused_wherever_it_stands() {
-    for text in ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n", "\n"] {
+    for text in
+        ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n", "\n"]
+    {
         assert!(is_bad(find_end(text.as_bytes(), &mut 0)), "{text:?}");
     }
 }
@@ -111,7 +113,10 @@ fn an_upgrade_needs_both_of_its_headers() {
 fn answers_are_framed_as_rfc_9112_says() {
     assert_eq!(response("HTTP/1.1 200 OK\r\n\r\n").unwrap().framing, Framing::UntilClose);
     assert_eq!(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").unwrap().framing, Framing::UntilClose);
-    assert_eq!(response("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").unwrap().framing, Framing::Chunked);
+    assert_eq!(
+        response("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n").unwrap().framing,
+        Framing::Chunked
+    );
     assert_eq!(response("HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n").unwrap().framing, Framing::Length(0));
     assert_eq!(response("HTTP/1.1 204 X\r\n\r\n").unwrap().framing, Framing::Length(0));
     assert_eq!(response("HTTP/1.1 100 Continue\r\n\r\n").unwrap().framing, Framing::Length(0));

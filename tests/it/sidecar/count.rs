@@ -192,7 +192,8 @@ impl Client<'_> {
                 return 1;
             }
             3 => {
-                peer.send(&format!("GET /{id}/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nping")).await;
+                peer.send(&format!("GET /{id}/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nping"))
+                    .await;
                 peer.head().await;
                 peer.expect("pong").await;
                 peer.closes().await;
@@ -211,7 +212,8 @@ impl Client<'_> {
                 peer.expect("3\r\nabc\r\n0\r\n\r\n").await;
             }
             6 => {
-                peer.send(&format!("POST /{id}/plain HTTP/1.1\r\nContent-Length: 70000\r\n\r\n{}", "b".repeat(70_000))).await;
+                peer.send(&format!("POST /{id}/plain HTTP/1.1\r\nContent-Length: 70000\r\n\r\n{}", "b".repeat(70_000)))
+                    .await;
                 peer.expect(OK).await;
             }
             7 => {

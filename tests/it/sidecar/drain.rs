@@ -17,7 +17,16 @@ async fn world() -> World {
 async fn command(world: &World, action: DrainAction, ttl_seconds: u32, new_requests: NewRequests) -> DrainCommand {
     let report = world.report().await;
     let (pod_uid, boot, challenge) = (report.pod_uid, report.boot, report.challenge);
-    DrainCommand { pod_uid, boot, challenge, action, ttl_seconds, new_requests, key_id: "k1".into(), signature: String::new() }
+    DrainCommand {
+        pod_uid,
+        boot,
+        challenge,
+        action,
+        ttl_seconds,
+        new_requests,
+        key_id: "k1".into(),
+        signature: String::new(),
+    }
 }
 
 async fn post(world: &World, command: &DrainCommand) -> (u16, String) {
@@ -71,14 +80,19 @@ async fn every_refusal_names_its_reason_and_changes_nothing() {
         let refusal: Refusal = serde_json::from_str(&body).unwrap();
         assert_eq!((answered, refusal.reason.as_str()), (status, reason));
     }
-    for (body, reason) in [(b"{}".to_vec(), "BadRequest"), (b"[".to_vec(), "BadRequest"), (vec![b' '; wire::MAX_BODY + 1], "TooLarge")] {
+    for (body, reason) in
+        [(b"{}".to_vec(), "BadRequest"), (b"[".to_vec(), "BadRequest"), (vec![b' '; wire::MAX_BODY + 1], "TooLarge")]
+    {
         let (status, body) = world.admin("POST", wire::DRAIN_PATH, &body).await;
         assert_eq!((status, serde_json::from_str::<Refusal>(&body).unwrap().reason.as_str()), (400, reason));
     }
     assert_eq!(world.get("/readyz").await.0, 200);
     assert_eq!(world.report().await.challenge, right.challenge);
     let metrics = world.get("/metrics").await.1;
-    assert!(metrics.contains("refused_total{reason=\"BadRequest\"} 3") && metrics.contains("refused_total{reason=\"WrongPod\"} 1"));
+    assert!(
+        metrics.contains("refused_total{reason=\"BadRequest\"} 3")
+            && metrics.contains("refused_total{reason=\"WrongPod\"} 1")
+    );
     assert_eq!(post(&world, &right.clone().signed(&key())).await.0, 200);
     assert_eq!(post(&world, &right.signed(&key())).await.0, 409, "sent a second time");
 }

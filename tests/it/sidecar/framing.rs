@@ -30,7 +30,13 @@ async fn ambiguous_heads_are_answered_400_and_the_app_hears_nothing() {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
         assert_eq!(refused(&world, &request).await, 400, "{fields:?}");
     }
-    for line in ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET\r\n\r\n", "\0\r\n\r\n"] {
+    for line in [
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "GET / HTTP/2.0\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET\r\n\r\n",
+        "\0\r\n\r\n",
+    ] {
         assert_eq!(refused(&world, line).await, 400, "{line:?}");
     }
     // Had one of them opened a connection to the app, it would be accepted first here.
@@ -63,7 +69,14 @@ async fn a_head_just_under_the_limit_passes() {
 async fn a_malformed_chunk_ends_the_exchange_on_both_sides() {
     let world = World::start().await;
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
-    for bad in ["0x5\r\nhello\r\n", "-1\r\n", "5\nhello\r\n", "5 \r\nhello\r\n", "ffffffffffffffffff\r\n", "0\r\n folded: a\r\n\r\n"] {
+    for bad in [
+        "0x5\r\nhello\r\n",
+        "-1\r\n",
+        "5\nhello\r\n",
+        "5 \r\nhello\r\n",
+        "ffffffffffffffffff\r\n",
+        "0\r\n folded: a\r\n\r\n",
+    ] {
         let mut client = world.client().await;
         client.send(head).await;
         let mut app = world.app().await;

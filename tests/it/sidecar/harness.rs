@@ -83,7 +83,10 @@ impl World {
     pub async fn admin(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
         let mut peer = Peer::new(TcpStream::connect(self.sidecar.admin).await.unwrap());
         let length = body.len();
-        peer.send(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")).await;
+        peer.send(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
         // A refused body may be answered before all of it is taken.
         let _ = peer.stream.write_all(body).await;
         let answer = String::from_utf8(peer.rest().await).unwrap();

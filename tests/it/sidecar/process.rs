@@ -17,7 +17,8 @@ fn program() -> Command {
 /// A running sidecar, its traffic address and its control socket.
 async fn run(app: SocketAddr) -> (Child, SocketAddr, String) {
     let socket = format!("test-{}", wire::random_id());
-    let arguments = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.2:0", "--control-socket", &socket, "--upstream"];
+    let arguments =
+        ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.2:0", "--control-socket", &socket, "--upstream"];
     let mut child = program().args(arguments).arg(app.to_string()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let started = soon("the start", lines.next_line()).await.unwrap().unwrap();

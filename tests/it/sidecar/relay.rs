@@ -198,7 +198,9 @@ async fn an_idle_connection_to_the_app_is_closed_in_time() {
 #[tokio::test]
 async fn an_app_that_is_away_or_gives_no_answer_is_a_502() {
     let world = World::start().await;
-    for broken in ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "nonsense\r\n\r\n"] {
+    for broken in
+        ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "nonsense\r\n\r\n"]
+    {
         let (mut client, mut app) = world.exchange().await;
         app.send(broken).await;
         drop(app);

@@ -103,7 +103,11 @@ async fn an_answer_without_length_ends_with_the_apps_close() {
 #[tokio::test]
 async fn an_answer_that_the_app_cuts_short_does_not_look_whole() {
     let world = World::start().await;
-    for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n"] {
+    for head in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n",
+    ] {
         let (mut client, mut app) = world.exchange().await;
         app.send(head).await;
         app.send("cut").await;

@@ -158,7 +158,9 @@ async fn a_wait_without_termination_changes_nothing() {
 #[tokio::test]
 async fn the_termination_is_announced_over_the_control_socket_alone() {
     let world = World::start().await;
-    for (method, path) in [("POST", "/wait-drained"), ("POST", "/terminating"), ("GET", "/terminating"), ("POST", "/quitquitquit")] {
+    for (method, path) in
+        [("POST", "/wait-drained"), ("POST", "/terminating"), ("GET", "/terminating"), ("POST", "/quitquitquit")]
+    {
         assert!(world.admin(method, path, b"").await.0 >= 400);
     }
     assert!(!world.report().await.terminating);
