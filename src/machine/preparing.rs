@@ -80,7 +80,8 @@ fn copy(observed: &Observed, cursor: &Cursor) -> Decision {
 /// The list comes before the promotion, so that whoever is on no list started after it.
 fn list(observed: &Observed, cursor: &Cursor) -> Decision {
     if !observed.plan.written {
-        let ours = |pod: &&Pod| pod.alive() && pod.attachment == Attachment::Attached;
+        // A detached pod was left behind by a run that could not finish it.
+        let ours = |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign;
         return Decision::Act(vec![Effect::WritePlan(
             observed.pods.iter().filter(ours).map(PlannedPod::from).collect(),
         )]);
@@ -122,7 +123,7 @@ fn begin(observed: &Observed, cursor: &Cursor, plan: &Plan, promoted: bool) -> D
     }
     let pods = plan.pods.saturating_add(i64::try_from(late.len()).unwrap_or(0));
     let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", format!("{pods} pods to restart"));
-    Decision::Record(Change { plan: Some(Plan { late, pods, ..plan.clone() }), ..change })
+    Decision::Record(Change { plan: Some(Plan { pods, late, ..plan.clone() }), ..change })
 }
 
 /// The phase that goes with a step on the way forward.

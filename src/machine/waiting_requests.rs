@@ -4,7 +4,7 @@
 
 use super::batch::{alive, begin_next, change, fail, forced, names, phase, progress, state};
 use super::decision::{Change, Decision, Effect};
-use super::observed::{Budget, Cursor, Drain, Observed, Pod};
+use super::observed::{Budget, Cursor, Drain, Gate, Observed, Pod};
 use super::restarting::{closed, drain, refused, step_back};
 use crate::api::{Code, Phase, PodProgress, PodState, Step, StrategyType, TimeoutPolicy};
 
@@ -60,6 +60,9 @@ pub fn draining(observed: &Observed, cursor: &Cursor) -> Decision {
     if let Some(change) = lost(observed, cursor, &pods) {
         return Decision::Record(change);
     }
+    if let Some(change) = closed_again(observed, cursor, &pods) {
+        return Decision::Record(change);
+    }
     let effects: Vec<Effect> =
         pods.iter().filter(|pod| needs_lease(cursor, pod)).map(|pod| Effect::Cordon((*pod).into())).collect();
     if !effects.is_empty() {
@@ -88,6 +91,16 @@ fn lost(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Change> {
         "EndpointsLost",
         format!("no other endpoint of {}'s Services is ready any more", pod.name),
     ))
+}
+
+/// A pod that serves yet was allowed to go while all others served: if they do not any more, it is asked again.
+fn closed_again(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Change> {
+    let message = match &observed.gate {
+        Gate::Open => return None,
+        Gate::Waiting(message) | Gate::Failing(message) => message,
+    };
+    let serves = |pod: &&Pod| pod.drain == Drain::Open && state(cursor, pod) == PodState::Draining;
+    pods.iter().any(serves).then(|| step_back(observed, cursor, "PodsLost", message.clone()))
 }
 
 fn needs_lease(cursor: &Cursor, pod: &Pod) -> bool {
