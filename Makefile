@@ -39,7 +39,7 @@ unit: ## unit tests of the library, the programs and the sample
 	cargo test --locked $(all) --lib --bins --example sample
 
 model: ## the exhaustive search through the machine's states
-	cargo test --locked $(all) --test model
+	cargo test --locked --profile model --test model
 
 golden-test: ## generated files against their sources
 	cargo test --locked $(all) --test golden
