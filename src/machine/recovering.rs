@@ -88,22 +88,23 @@ fn cannot_restore(observed: &Observed, outcome: &Outcome, wanted: &[&ConfigMapVi
     None
 }
 
-/// The workload is not ours to put together any more: what is detached finishes its requests and goes.
+/// The workload is not ours to put together any more: what is detached is evicted while it serves, so that the budget is
+/// asked truly and the preStop chain drains it.
 fn dispose(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
     match observed.target {
         Target::Same { .. } => return None,
         Target::RollingOut | Target::Gone => {}
     }
+    let leased = leased(observed, cursor);
+    if !leased.is_empty() {
+        return Some(Decision::Act(leased));
+    }
     let detached = detached(observed);
     if detached.is_empty() {
-        let own = |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign && pod.cordoned();
-        let effects: Vec<Effect> =
-            observed.pods.iter().filter(own).map(|pod| Effect::Release(pod.into())).collect();
-        return Some(if effects.is_empty() {
-            Decision::Record(finish(cursor, outcome.message.clone()))
-        } else {
-            Decision::Act(effects)
-        });
+        return Some(Decision::Record(finish(cursor, outcome.message.clone())));
+    }
+    if detached.iter().any(|pod| state(cursor, pod) != PodState::Terminating) {
+        return Some(Decision::Record(dismiss(cursor, &detached)));
     }
     if observed.deadline == Deadline::Passed && outcome.not_restored.is_none() {
         let message = format!("{} could not be evicted within progressDeadlineSeconds", names(&detached));
@@ -112,24 +113,31 @@ fn dispose(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
     if observed.deadline == Deadline::Passed {
         return Some(Decision::Record(finish(cursor, outcome.message.clone())));
     }
-    let effects: Vec<Effect> = detached.iter().filter_map(|pod| dismiss(observed, pod)).collect();
+    // The last ready endpoint stays until the rollout has another; without a workload nothing will come.
+    let going = detached.iter().filter(|pod| !pod.last_endpoint || observed.target == Target::Gone);
+    let effects: Vec<Effect> = going.map(|pod| Effect::Evict((*pod).into())).collect();
     Some(if effects.is_empty() {
-        Decision::Wait(format!("waiting for the last requests of {}", names(&detached)))
+        Decision::Wait(format!(
+            "{} is the last ready endpoint; waiting for the rollout to bring another",
+            names(&detached)
+        ))
     } else {
         Decision::Act(effects)
     })
 }
 
-/// The last ready endpoint stays until the rollout has another; without a workload nothing will come.
-fn dismiss(observed: &Observed, pod: &Pod) -> Option<Effect> {
-    if pod.last_endpoint && observed.target == Target::RollingOut {
-        return pod.cordoned().then(|| Effect::Release(pod.into()));
-    }
-    match pod.drain {
-        _ if pod.last_endpoint || pod.drained() || pod.overdue() => Some(Effect::Evict(pod.into())),
-        Drain::Open | Drain::Cordoned { stale: true, .. } => Some(Effect::Cordon(pod.into())),
-        Drain::Cordoned { stale: false, .. } | Drain::Unknown { .. } => None,
-    }
+fn dismiss(cursor: &Cursor, pods: &[&Pod]) -> Change {
+    let message = format!("evicting {}, which cannot go back", names(pods));
+    let change = change(cursor, Phase::Recovering, Step::Restoring, "Dismissing", message);
+    Change { batch: pods.iter().map(|pod| progress(pod, PodState::Terminating)).collect(), ..change }
+}
+
+/// The leases that end: all but those of replacements that go so that old pods can come back.
+fn leased(observed: &Observed, cursor: &Cursor) -> Vec<Effect> {
+    let together = matches!(observed.target, Target::Same { .. });
+    let going = |pod: &&Pod| together && state(cursor, pod) == PodState::Expendable;
+    let spared = |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign && !going(pod) && pod.cordoned();
+    observed.pods.iter().filter(spared).map(|pod| Effect::Release(pod.into())).collect()
 }
 
 fn detached(observed: &Observed) -> Vec<&Pod> {
@@ -138,17 +146,14 @@ fn detached(observed: &Observed) -> Vec<&Pod> {
 
 /// Old pods serve again before anything else happens to them.
 fn release(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
-    let spared =
-        |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign && state(cursor, pod) != PodState::Expendable;
-    let leased = observed.pods.iter().filter(spared).filter(|pod| pod.cordoned());
-    let effects: Vec<Effect> = leased.map(|pod| Effect::Release(pod.into())).collect();
+    let effects = leased(observed, cursor);
     if !effects.is_empty() {
         return Some(Decision::Act(effects));
     }
     // A sidecar that does not answer may hold a lease yet: its pod would be NotReady in a moment.
-    let leased = |pod: &&Pod| matches!(pod.drain, Drain::Unknown { overdue: false });
+    let doubtful = |pod: &&Pod| matches!(pod.drain, Drain::Unknown { overdue: false });
     let unready: Vec<&Pod> =
-        detached(observed).into_iter().filter(|pod| !pod.ready || !pod.in_slices || leased(pod)).collect();
+        detached(observed).into_iter().filter(|pod| !pod.ready || !pod.in_slices || doubtful(pod)).collect();
     (!unready.is_empty() && observed.deadline == Deadline::Ahead)
         .then(|| Decision::Wait(format!("waiting for {} to be Ready again", names(&unready))))
 }
