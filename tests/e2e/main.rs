@@ -1,2 +1,54 @@
-//! Placeholder. 
-fn main() {}
+//! End to end: the operator as users install it, on a real cluster, with real pods and real traffic.
+//!
+//! `tests/e2e/run` boots the cluster and starts this; arguments are libtest's, a word filters scenarios by name.
+//! Scenarios that put the machine under full load or kill the controller run alone, the others beside each other.
+//!
+//! **Invariant:** nothing is simulated, and nothing here reaches into the controller: what is judged is what users see.
+
+mod scenario;
+mod scenarios;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+use scenario::{Bench, Scenario};
+use std::process::ExitCode;
+
+/// How many scenarios of a group run beside each other: two under load share the machine's cores.
+fn groups() -> [(usize, Vec<Scenario>); 4] {
+    [
+        (1, scenarios::alone()),
+        (2, scenarios::under_load()),
+        (1, scenarios::controller_killed()),
+        (4, scenarios::without_load()),
+    ]
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let bench = match Bench::new() {
+        Ok(bench) => bench,
+        Err(error) => {
+            eprintln!("e2e: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for (threads, group) in groups() {
+        let trials: Vec<Trial> = group.into_iter().map(|scenario| scenario.trial(&bench)).collect();
+        let arguments = Arguments {
+            test_threads: Some(arguments.test_threads.map_or(threads, |most| most.min(threads))),
+            ..arguments.clone()
+        };
+        if trials.iter().all(|trial| arguments.is_filtered_out(trial)) {
+            continue;
+        }
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        passed += conclusion.num_passed;
+        failed += conclusion.num_failed;
+    }
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    println!("\n{}\n{passed} passed, {failed} failed", bench.figures());
+    ExitCode::from(u8::from(failed > 0))
+}

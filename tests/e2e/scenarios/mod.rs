@@ -1,0 +1,88 @@
+//! What is shown, one file per subject.
+//!
+//! **Invariant:** every row of the table and every bad input is a scenario with a sentence for its name.
+
+mod budgets;
+mod control;
+mod controller_killed;
+mod failing_configuration;
+mod input;
+mod killed_by_others;
+mod restarts;
+mod slow_requests;
+
+use crate::scenario::{Act, Scenario};
+use input::{capacity, configuration, lifecycle, schema, sidecar, target};
+
+/// A sentence, a namespace, and the function that shows it.
+macro_rules! scenarios {
+    ($($sentence:literal, $namespace:literal, $act:path;)*) => {
+        vec![$({
+            let act: Act = |space| Box::pin($act(space));
+            Scenario { sentence: $sentence, namespace: $namespace, act }
+        }),*]
+    };
+}
+
+/// Under full load; their figures are the ones that are quoted.
+pub fn alone() -> Vec<Scenario> {
+    scenarios! {
+        "ten restarts of three replicas under 200 requests a second lose nothing", "restarts", restarts::ten;
+        "a plain rollout restart without the sidecar loses requests", "control", control::plain_rollout;
+        "deleted, scaled and rolled out by others with the sidecar: nothing is lost", "others", killed_by_others::delete_scale_rollout;
+    }
+}
+
+/// Under load, beside each other.
+pub fn under_load() -> Vec<Scenario> {
+    scenarios! {
+        "a bad configuration edited in place is restored and stops no pod", "bad-in-place", failing_configuration::in_place;
+        "a bad configuration that is promoted is restored and stops no pod", "bad-promoted", failing_configuration::promoted;
+        "one replica under every budget: Surge completes, Rolling is refused", "one-replica", budgets::one_replica;
+        "three replicas under every budget: completed or refused as it must be", "three-replicas", budgets::three_replicas;
+        "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
+        "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
+    }
+}
+
+/// The controller dies: nobody else may need it meanwhile.
+pub fn controller_killed() -> Vec<Scenario> {
+    scenarios! {
+        "the controller killed in every phase of Surge loses and repeats nothing", "kill-surge", controller_killed::surge;
+        "the controller killed in every phase of Rolling loses and repeats nothing", "kill-rolling", controller_killed::rolling;
+        "the controller killed while a failure is put back: everything is back", "kill-recovering", controller_killed::recovering;
+        "the controller killed for good: the cordoned pod is back within 33 s", "kill-for-good", controller_killed::for_good;
+    }
+}
+
+/// Refusals and other cases that need no load.
+pub fn without_load() -> Vec<Scenario> {
+    scenarios! {
+        "deleted while it runs: the pods are back, then the request is gone", "deleted", lifecycle::deleted_while_running;
+        "cancel comes too late: it is rejected and the run completes", "cancel-late", lifecycle::cancelled_too_late;
+        "two requests at once: the second is refused", "two", lifecycle::two_at_once;
+        "a replacement that a quota forbids: said soon, given up, put back", "no-room", capacity::no_room_for_a_replacement;
+        "a replacement that no node takes: said soon, given up, put back", "no-node", capacity::no_node_for_a_replacement;
+        "a pod without a sidecar is refused, and restarted with force", "no-sidecar", sidecar::missing;
+        "a made-up status is ignored", "made-up", lifecycle::made_up_status;
+        "cancel while Pending ends it", "cancel-pending", lifecycle::cancelled_while_pending;
+        "cancel from the beginning touches nothing", "cancel-first", lifecycle::cancelled_before_it_begins;
+        "a sidecar that does not trust the key is refused", "distrustful", sidecar::distrustful;
+        "a sidecar without its preStop hook is refused", "no-hook", sidecar::without_its_hook;
+        "an app without its preStop hook is refused", "no-app-hook", sidecar::without_the_apps_hook;
+        "an unknown target is refused", "unknown", target::unknown;
+        "a paused Deployment is refused", "paused", target::paused;
+        "a timeout beyond the controller's limit is refused", "timeout", target::timeout_too_long;
+        "strategy Recreate with Surge is refused", "recreate", target::recreate;
+        "a Service whose named port bypasses the sidecar is refused", "bypass", target::bypass;
+        "a Service that publishes addresses that are not ready is refused", "not-ready", target::publishes_not_ready;
+        "a copy that a quota refuses stops the restart", "quota", configuration::copy_refused_by_quota;
+        "an immutable ConfigMap as the target of a promotion is refused", "immutable", configuration::immutable_target;
+        "a candidate that does not exist is refused", "no-candidate", configuration::missing_candidate;
+        "a ConfigMap that does not exist is refused", "no-map", configuration::missing_map;
+        "a candidate that does not parse is refused", "no-parse", configuration::candidate_that_does_not_parse;
+        "the API server refuses what is out of bounds", "bounds", schema::refuses_what_is_out_of_bounds;
+        "the API server refuses what comes with the next version", "next-version", schema::refuses_what_comes_later;
+        "the API server refuses changes of a request", "changes", schema::refuses_changes;
+    }
+}

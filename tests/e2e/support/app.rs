@@ -1,0 +1,208 @@
+//! The sample deployed in a scenario's namespace, from the manifests that users read, with the scenario's changes.
+//!
+//! **Invariant:** what a scenario changes stands in the scenario; everything else is `deploy/samples` as it is.
+
+use super::cluster::{path, with_images};
+use super::space::Space;
+use super::wait::{until, when};
+use super::{Result, ensure, load};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// Manifests with changes.
+pub struct Template {
+    name: &'static str,
+    documents: Vec<Value>,
+}
+
+impl Template {
+    /// `web`, with the sidecar.
+    pub fn web() -> Result<Self> {
+        Self::read("web", "deploy/samples/sample.yaml")
+    }
+
+    /// `plain`, without it.
+    pub fn plain() -> Result<Self> {
+        Self::read("plain", "deploy/samples/plain.yaml")
+    }
+
+    fn read(name: &'static str, file: &str) -> Result<Self> {
+        Ok(Self { name, documents: documents(&with_images(&std::fs::read_to_string(path(file))?))? })
+    }
+
+    /// So many pods.
+    pub fn replicas(self, replicas: i32) -> Self {
+        self.edit("Deployment", |deployment| deployment["spec"]["replicas"] = json!(replicas))
+    }
+
+    /// Changes the document of a kind.
+    pub fn edit(mut self, kind: &str, change: impl Fn(&mut Value)) -> Self {
+        self.documents.iter_mut().filter(|document| document["kind"] == kind).for_each(change);
+        self
+    }
+
+    /// Changes the pod's specification.
+    pub fn edit_pod(self, change: impl Fn(&mut Value)) -> Self {
+        self.edit("Deployment", |deployment| change(&mut deployment["spec"]["template"]["spec"]))
+    }
+
+    /// Applies it all and waits until every pod is ready.
+    pub async fn deploy(self, space: &Space) -> Result<App<'_>> {
+        space.apply(&self.documents).await?;
+        let app = App { space, name: self.name };
+        app.settled().await?;
+        Ok(app)
+    }
+
+    /// The same with the load client, which is there first, and with a Service that answers.
+    pub async fn deploy_with_load(self, space: &Space) -> Result<App<'_>> {
+        load::deploy(space).await?;
+        let app = self.deploy(space).await?;
+        load::served(space, &app.address().await?).await?;
+        Ok(app)
+    }
+}
+
+/// The documents of a manifest.
+pub fn documents(manifest: &str) -> Result<Vec<Value>> {
+    use serde::Deserialize as _;
+    serde_yaml::Deserializer::from_str(manifest).map(|document| Ok(Value::deserialize(document)?)).collect()
+}
+
+/// A deployed sample.
+pub struct App<'a> {
+    /// Where.
+    pub space: &'a Space,
+    /// Name of its Deployment, Service and label.
+    pub name: &'static str,
+}
+
+/// What a restart must leave as it was.
+#[derive(Debug, PartialEq)]
+pub struct Workload {
+    generation: Option<i64>,
+    revision: Option<String>,
+    spec: Value,
+    /// Name, UID, generation and specification of each ReplicaSet.
+    replica_sets: BTreeMap<String, (Option<String>, Option<i64>, Value)>,
+}
+
+/// A ConfigMap's content, byte for byte.
+pub type Content = (Value, Value);
+
+impl App<'_> {
+    /// Waits until exactly the wanted pods are there and ready.
+    pub async fn settled(&self) -> Result {
+        until(&format!("Deployment {} to settle", self.name), 120, async || {
+            let deployment = self.deployment().await?;
+            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let generation = deployment.metadata.generation;
+            let status = deployment.status.unwrap_or_default();
+            let counts =
+                [status.replicas, status.updated_replicas, status.available_replicas].map(Option::unwrap_or_default);
+            let pods = self.pods().await?.len();
+            let settled =
+                status.observed_generation == generation && counts == [wanted; 3] && i32::try_from(pods) == Ok(wanted);
+            Ok(when(settled, || format!("of {wanted}: [there, updated, available] {counts:?}, pods {pods}")))
+        })
+        .await
+    }
+
+    /// The Deployment as it is.
+    pub async fn deployment(&self) -> Result<Deployment> {
+        Ok(self.space.api::<Deployment>().get(self.name).await?)
+    }
+
+    /// The pods that nobody has told to go.
+    pub async fn pods(&self) -> Result<Vec<Pod>> {
+        let pods = self.space.api::<Pod>().list(&ListParams::default().labels(&format!("app={}", self.name))).await?;
+        Ok(pods.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+    }
+
+    /// Their UIDs.
+    pub async fn uids(&self) -> Result<BTreeSet<String>> {
+        Ok(self.pods().await?.iter().filter_map(ResourceExt::uid).collect())
+    }
+
+    /// Their UIDs, with how often and when last each container was started.
+    pub async fn starts(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        Ok(self.pods().await?.iter().map(|pod| (pod.uid().unwrap_or_default(), starts(pod))).collect())
+    }
+
+    /// Where its Service is, IP:port.
+    pub async fn address(&self) -> Result<String> {
+        let spec = self.space.api::<Service>().get(self.name).await?.spec.unwrap_or_default();
+        let port = spec.ports.iter().flatten().next().map_or(80, |port| port.port);
+        Ok(format!("{}:{port}", spec.cluster_ip.unwrap_or_default()))
+    }
+
+    /// The Deployment and its ReplicaSets, without what only describes the moment.
+    pub async fn workload(&self) -> Result<Workload> {
+        let deployment = self.deployment().await?;
+        let sets =
+            self.space.api::<ReplicaSet>().list(&ListParams::default().labels(&format!("app={}", self.name))).await?;
+        let entry = |set: ReplicaSet| (set.name_any(), (set.uid(), set.metadata.generation, json!(set.spec)));
+        Ok(Workload {
+            generation: deployment.metadata.generation,
+            revision: deployment.annotations().get(REVISION).cloned(),
+            spec: json!(deployment.spec),
+            replica_sets: sets.items.into_iter().map(entry).collect(),
+        })
+    }
+
+    /// The name of the ConfigMap that the pods read.
+    pub fn config(&self) -> String {
+        format!("{}-config", self.name)
+    }
+
+    /// What that ConfigMap holds.
+    pub async fn content(&self) -> Result<Content> {
+        let map = self.space.api::<ConfigMap>().get(&self.config()).await?;
+        Ok((json!(map.data), json!(map.binary_data)))
+    }
+
+    /// Edits that ConfigMap in place, as people do.
+    pub async fn edit_config(&self, yaml: &str) -> Result {
+        let patch = Patch::Merge(json!({"data": {"config.yaml": yaml}}));
+        self.space.api::<ConfigMap>().patch(&self.config(), &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Scales the Deployment.
+    pub async fn scale(&self, replicas: i32) -> Result {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.space.api::<Deployment>().patch_scale(self.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Everything that a refused request must not touch, down to the resourceVersion of pods and configuration.
+    pub async fn untouched(&self) -> Result<Value> {
+        let version = |object: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
+            json!([object.name, object.uid, object.resource_version])
+        };
+        let pods: Vec<Value> = self.pods().await?.iter().map(|pod| version(&pod.metadata)).collect();
+        let maps = self.space.api::<ConfigMap>().list(&ListParams::default()).await?;
+        let maps: Vec<Value> = maps.items.iter().map(|map| version(&map.metadata)).collect();
+        ensure!(!pods.is_empty(), "there are no pods that could stay untouched");
+        let workload = self.workload().await?;
+        Ok(json!({"pods": pods, "configMaps": maps, "workload": format!("{workload:?}")}))
+    }
+}
+
+fn starts(pod: &Pod) -> Vec<String> {
+    let status = pod.status.clone().unwrap_or_default();
+    let containers =
+        status.init_container_statuses.into_iter().flatten().chain(status.container_statuses.into_iter().flatten());
+    containers
+        .map(|container| {
+            let started = container.state.and_then(|state| state.running).and_then(|running| running.started_at);
+            format!("{} {} {}", container.name, container.restart_count, json!(started))
+        })
+        .collect()
+}
