@@ -101,14 +101,12 @@ pub async fn for_good(space: &Space) -> Result<Figures> {
     let request = Request::apply(space, "web", "web", json!({"timeoutSeconds": 120})).await?;
     request.entered(Step::Draining).await?;
     let cordoned = unready(&watch, &old).await?;
-    let killed = Instant::now();
-    controller::take_away(&space.cluster.client).await?;
-    let back = ready_again(&watch, &cordoned).await?;
-    let result = back_in_time(back.duration_since(killed));
-    slow.interim().await?;
-    let slow = slow.stop().await?;
+    let after = back_without_controller(space, &watch, &cordoned).await;
+    // Whatever came of it: the scenarios after this one need the controller.
+    let slow = slow.stop().await;
     controller::bring_back(&space.cluster.client).await?;
-    let note = result?;
+    let (after, slow) = (after?, slow?);
+    ensure!(after <= BACK_WITHIN, "the cordoned pod was Ready again {after:.1?} after the kill, not within {BACK_WITHIN:?}");
     let status = request.ended(240).await?;
     ensure!(status.phase == Some(Phase::Completed), "the run did not complete: {}", sentence(&status));
     app.settled().await?;
@@ -116,7 +114,14 @@ pub async fn for_good(space: &Space) -> Result<Figures> {
     let report = load.stop().await?;
     report.nothing_lost()?;
     slow.nothing_lost()?;
-    Ok(Figures::default().load(&report).load(&slow).replaced(old.len()).and(note))
+    Ok(Figures::default().load(&report).load(&slow).replaced(old.len()).and(format!("Ready again after {after:.1?}")))
+}
+
+/// How long after the kill the cordoned pod was Ready again.
+async fn back_without_controller(space: &Space, watch: &PodWatch, cordoned: &str) -> Result<Duration> {
+    let killed = Instant::now();
+    controller::take_away(&space.cluster.client).await?;
+    Ok(ready_again(watch, cordoned).await?.duration_since(killed))
 }
 
 async fn unready(watch: &PodWatch, old: &BTreeSet<String>) -> Result<String> {
@@ -138,12 +143,4 @@ async fn ready_again(watch: &PodWatch, uid: &str) -> Result<Instant> {
         })
     })
     .await
-}
-
-fn back_in_time(after: Duration) -> Result<String> {
-    ensure!(
-        after <= BACK_WITHIN,
-        "the cordoned pod was Ready again {after:.1?} after the kill, not within {BACK_WITHIN:?}"
-    );
-    Ok(format!("the cordoned pod was Ready again after {after:.1?}"))
 }

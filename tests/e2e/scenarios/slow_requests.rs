@@ -17,7 +17,7 @@ const SLOW: u64 = 20;
 /// `onTimeout: Fail`, the default.
 pub async fn fail(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(2).deploy_with_load(space).await?;
-    let (usual, slow) = loads(&app, 15_000).await?;
+    let (usual, slow) = loads(&app, 25_000).await?;
     let before = app.starts().await?;
     let status = restart(space, json!({})).await?.failed_and_restored(Code::DrainTimeout, 120).await?;
     ensure!(status.message.contains("outlasted timeoutSeconds"), "the message does not say why: {}", status.message);

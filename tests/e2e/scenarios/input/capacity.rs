@@ -18,18 +18,12 @@ pub async fn no_room_for_a_replacement(space: &Space) -> Result<Figures> {
     given_up(&app, "quota").await
 }
 
-/// No node has what the pod asks for: the old pods have been there before the request grew. The second pod does not fit
-/// beside the first because both want the same host port.
+/// No node takes a second pod: they want to be alone among all nodes, however many there are.
 pub async fn no_node_for_a_replacement(space: &Space) -> Result<Figures> {
-    let port = |pod: &mut serde_json::Value| {
-        pod["containers"][0]["ports"] = json!([{"name": "only-one", "containerPort": 8099, "hostPort": 31_337}]);
-    };
-    // Its own rollouts cannot surge either, or it would never have come to be.
-    let rolling = |deployment: &mut serde_json::Value| {
-        deployment["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}});
-    };
-    let app = Template::web()?.replicas(1).edit_pod(port).edit("Deployment", rolling).deploy(space).await?;
-    given_up(&app, "free ports").await
+    let alone = json!({"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "kubernetes.io/os"});
+    let rules = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [alone]}});
+    let app = Template::web()?.replicas(1).edit_pod(|pod| pod["affinity"] = rules.clone()).deploy(space).await?;
+    given_up(&app, "anti-affinity").await
 }
 
 async fn given_up(app: &crate::support::app::App<'_>, word: &str) -> Result<Figures> {
