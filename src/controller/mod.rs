@@ -33,7 +33,6 @@ use admin::Health;
 use context::Context;
 use futures::{StreamExt as _, stream};
 use kube::runtime::controller::Error as LoopError;
-use kube::runtime::reflector::Store;
 use metrics::Metrics;
 use pass::Passes;
 use std::sync::Arc;
@@ -43,6 +42,8 @@ use tokio::sync::watch;
 
 /// What passes under way get after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1500);
+/// Between two attempts of the first list.
+const LIST_AGAIN: Duration = Duration::from_secs(1);
 const KEYS: &str = "the signing key";
 const WATCHES: &str = "the first list of RestartRequests";
 
@@ -93,14 +94,12 @@ async fn context(args: &Args, metrics: Metrics) -> Result<Context, Error> {
 
 /// All passes of all scopes, until `stop`.
 async fn restarts(namespaces: &[String], passes: &Arc<Passes>, health: &Health, stop: &watch::Receiver<bool>) {
-    let scopes =
-        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(name.as_str())).collect() };
-    let controllers: Vec<_> = scopes
-        .into_iter()
-        .map(|scope| watches::controller(&passes.context.reader, scope, &passes.unfinished))
-        .collect();
-    tokio::spawn(ready_when_listed(controllers.iter().map(kube::runtime::Controller::store).collect(), health.clone()));
-    let streams = controllers.into_iter().map(|controller| {
+    let reader = &passes.context.reader;
+    let scopes: Vec<Option<String>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+    tokio::spawn(ready_when_listed(reader.clone(), scopes.clone(), health.clone()));
+    let streams = scopes.iter().map(|scope| {
+        let controller = watches::controller(reader, scope.as_deref(), &passes.unfinished);
         let controller = controller.graceful_shutdown_on(stopped(stop.clone()));
         controller.run(pass::pass, pass::failed, passes.clone()).boxed()
     });
@@ -119,11 +118,13 @@ async fn restarts(namespaces: &[String], passes: &Arc<Passes>, health: &Health, 
         .await;
 }
 
-async fn ready_when_listed(stores: Vec<Store<watches::Watched>>, health: Health) {
-    for store in stores {
-        // An error means that the process is ending.
-        if store.wait_until_ready().await.is_err() {
-            return;
+/// Asked by a call of its own: of two that wait for kube's store to be ready, the loop being one, only the last that
+/// asked is woken (kube-runtime 5.0, `DelayedInit`).
+async fn ready_when_listed(reader: kube::Client, scopes: Vec<Option<String>>, health: Health) {
+    for scope in scopes {
+        while let Err(error) = watches::listed(&reader, scope.as_deref()).await {
+            tracing::warn!(%error, "not ready: are the definitions installed, and may the controller read them?");
+            tokio::time::sleep(LIST_AGAIN).await;
         }
     }
     health.done(WATCHES);

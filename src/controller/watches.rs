@@ -2,12 +2,15 @@
 //!
 //! **Invariant:** beside the requests only metadata is watched, and none of it is kept; a pass reads what it needs live.
 
+use super::context::call;
+use super::error::Error;
 use super::wake::Unfinished;
 use crate::api::{RestartHistory, RestartRequest};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::reflector::ObjectRef;
@@ -32,6 +35,12 @@ pub fn controller(reader: &Client, scope: Option<&str>, unfinished: &Unfinished)
     woken_by::<RestartHistory>(controller, reader, scope, unfinished, |unfinished, namespace, _| {
         unfinished.all(namespace)
     })
+}
+
+/// Whether the requests of a scope can be listed.
+pub async fn listed(reader: &Client, scope: Option<&str>) -> Result<(), Error> {
+    let requests: Api<Watched> = api(reader, scope);
+    call("list RestartRequests", requests.list_metadata(&ListParams::default().limit(1))).await.map(drop)
 }
 
 /// Who is concerned by an object of this namespace and name.
