@@ -70,8 +70,7 @@ impl Scenario {
     }
 
     async fn run(&self, bench: &Bench) -> Result {
-        let cluster = bench.cluster().await?;
-        let space = Space::create(cluster, &format!("e2e-{}", self.namespace)).await?;
+        let space = self.space(bench).await.inspect_err(|error| bench.keep(self.failed(0, &error.to_string())))?;
         let began = Instant::now();
         let result = timeout(LIMIT, (self.act)(&space)).await;
         let result = result.unwrap_or_else(|_| Err(format!("not over after {} s", LIMIT.as_secs()).into()));
@@ -83,6 +82,14 @@ impl Scenario {
         outcome
     }
 
+    async fn space(&self, bench: &Bench) -> Result<Space> {
+        Space::create(bench.cluster().await?, &format!("e2e-{}", self.namespace)).await
+    }
+
+    fn failed(&self, seconds: u64, error: &str) -> String {
+        format!("FAILED {:<76} {seconds:>4} s  {error}", self.sentence)
+    }
+
     async fn conclude(&self, bench: &Bench, space: &Space, result: Result<Figures>, seconds: u64) -> Result {
         match result {
             Ok(figures) => {
@@ -90,7 +97,7 @@ impl Scenario {
                 Ok(())
             }
             Err(error) => {
-                bench.keep(format!("FAILED {:<76} {seconds:>4} s  {error}", self.sentence));
+                bench.keep(self.failed(seconds, &error.to_string()));
                 Err(format!("{error}\n{}", space.diagnosis().await).into())
             }
         }
