@@ -28,14 +28,20 @@ pub fn surging(observed: &Observed, cursor: &Cursor) -> Decision {
 }
 
 fn detach(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
-    if cursor.again && !pod.ready && !pod.cordoned() && pod.attachment == Attachment::Attached {
+    if cursor.again && idle(pod) && pod.attachment == Attachment::Attached {
         return Some(Effect::Delete(pod.into()));
     }
     match (pod.attachment, pod.drain) {
+        (Attachment::Attached, Drain::Unknown { overdue: false }) if cursor.again && !pod.ready => None,
         (Attachment::Attached, _) => Some(Effect::Detach(pod.into())),
         (Attachment::Detached, Drain::Cordoned { .. }) => Some(Effect::Release(pod.into())),
         (Attachment::Detached, Drain::Open | Drain::Unknown { .. }) | (Attachment::Foreign, _) => None,
     }
+}
+
+/// It is not Ready, and not because of a lease of ours: it serves nobody. A silent sidecar may hold a lease yet.
+pub fn idle(pod: &Pod) -> bool {
+    !pod.ready && matches!(pod.drain, Drain::Open | Drain::Unknown { overdue: true })
 }
 
 /// What a gate that is not open means: a failure at once, at the deadline, or a wait.

@@ -5,7 +5,7 @@
 use super::batch::{alive, begin_next, change, fail, forced, names, phase, progress, state};
 use super::decision::{Change, Decision, Effect};
 use super::observed::{Budget, Cursor, Drain, Gate, Observed, Pod};
-use super::restarting::{closed, drain, refused, step_back};
+use super::restarting::{closed, drain, idle, refused, step_back};
 use crate::api::{Code, Phase, PodProgress, PodState, Step, StrategyType, TimeoutPolicy};
 
 /// Rolling: all other pods serve, the budget allows it, and it would take no Service's last ready endpoint.
@@ -32,7 +32,7 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
 }
 
 fn make_way(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
-    if cursor.again && !pod.ready && !pod.cordoned() {
+    if cursor.again && idle(pod) {
         return Some(Effect::Delete(pod.into()));
     }
     pod.cordoned().then(|| Effect::Release(pod.into()))
