@@ -53,7 +53,7 @@ impl Buffer {
             if storage.len() == SIZE {
                 SPARES.with_borrow_mut(|spares| {
                     if spares.len() < SPARE {
-                        spares.push(storage)
+                        spares.push(storage);
                     }
                 });
             }

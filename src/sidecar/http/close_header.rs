@@ -10,7 +10,7 @@ pub fn with_close(head: &[u8]) -> Vec<u8> {
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         match field_name(line) {
             Some(name) if name.eq_ignore_ascii_case(b"connection") => {
-                keep_options(&line[name.len() + 1..], &mut options)
+                keep_options(&line[name.len() + 1..], &mut options);
             }
             Some(name) if name.eq_ignore_ascii_case(b"keep-alive") => {}
             _ if line == b"\r\n" => {

@@ -121,12 +121,17 @@ impl Exchange<'_> {
     /// Passes the body on, then watches the client.
     async fn send(&self, inbound: &mut Buffer, body: Body, unsent: usize) -> Stop {
         match self.send_body(inbound, body, unsent).await {
-            Ok(true) => self.set(&self.progress.request_sent),
+            Ok(true) => {
+                self.set(&self.progress.request_sent);
+                self.watch_client(inbound).await;
+            }
             // The app may have answered before it stopped reading; only its answer ends the exchange now.
-            Ok(false) => self.set(&self.progress.app_refuses_more),
+            Ok(false) => {
+                self.set(&self.progress.app_refuses_more);
+                self.client_gone().await;
+            }
             Err(stop) => return stop,
         }
-        self.watch_client(inbound).await;
         Stop::ClientGone
     }
 
@@ -147,6 +152,10 @@ impl Exchange<'_> {
         if !self.request.may_tunnel() {
             count(self.relay, self.share, 1 + requests_begun(inbound.bytes()));
         }
+        self.client_gone().await;
+    }
+
+    async fn client_gone(&self) {
         // An error of the socket, or of the wait for it: either way the client has gone.
         let _ = self.client.ready(Interest::ERROR).await;
     }

@@ -10,8 +10,10 @@ use std::net::Shutdown;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How long a closing connection waits for the client's own close.
+/// How long a closing connection waits for the client's own close, or for the next bytes that it still sends,
 const LINGER: Duration = Duration::from_secs(2);
+/// and how long in all.
+const LONGEST_LINGER: Duration = Duration::from_secs(10);
 /// Silence after which the kernel asks whether the peer is still there: a vanished client frees its connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -79,7 +81,7 @@ pub fn shut_write(stream: &TcpStream) {
 /// Closes so that what was written arrives: half-close, then read and drop until the peer closes too.
 pub async fn close_after_answer(stream: TcpStream) {
     shut_write(&stream);
-    let _ = tokio::time::timeout(LINGER, discard(&stream)).await;
+    let _ = tokio::time::timeout(LONGEST_LINGER, discard(&stream)).await;
 }
 
 /// Closes by a reset: the answer before it was cut short, and must not look whole.
@@ -90,7 +92,7 @@ pub fn reset(stream: TcpStream) {
 
 async fn discard(stream: &TcpStream) {
     let mut bytes = [0; 4096];
-    while stream.readable().await.is_ok() {
+    while let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.readable()).await {
         match stream.try_read(&mut bytes) {
             Ok(0) => return,
             Ok(_) => tokio::task::coop::consume_budget().await,

@@ -64,14 +64,17 @@ async fn an_app_that_refuses_a_body_half_way_is_heard() {
     app.send(refusal).await;
     app.half_close().await;
     let (mut client_read, mut client_write) = client.stream.into_split();
-    // Goes on sending, as clients do, until the connection breaks.
-    let sending = tokio::spawn(async move { while client_write.write_all(&[0; 65536]).await.is_ok() {} });
+    // Goes on sending, as clients do, until it has read the answer.
+    let piece = vec![b'\n'; 65_536];
+    let sending = tokio::spawn(async move { while client_write.write_all(&piece).await.is_ok() {} });
     let mut answer = vec![0; refusal.len()];
     soon("the refusal", client_read.read_exact(&mut answer)).await.unwrap();
     assert_eq!(String::from_utf8(answer).unwrap(), refusal);
     world.in_flight_becomes(0).await;
-    drop(app);
-    soon("the sender ends", sending).await.unwrap();
+    sending.abort();
+    drop((app, client_read));
+    world.becomes("the connection is closed", || world.sidecar.shared.connections.now() == 0).await;
+    assert_eq!(world.sidecar.shared.in_flight.total(), 1, "a body that nobody wants is no request");
 }
 
 #[tokio::test]
