@@ -54,19 +54,29 @@ pub async fn pass(watched: Arc<Watched>, passes: Arc<Passes>) -> Result<Action, 
     let begun = Instant::now();
     // Its state is large, and the loop keeps one for each pass.
     let work = Box::pin(reconcile::reconcile(request, passes.context.clone()));
-    let (result, outcome) = match AssertUnwindSafe(tokio::time::timeout(LONGEST, work)).catch_unwind().await {
-        Ok(Ok(Ok(action))) => ("success", Ok(action)),
-        Ok(Ok(Err(error))) => ("error", Err(error)),
-        Ok(Err(_)) => {
-            ("error", Err(Error::Timeout { what: format!("pass for RestartRequest {object}"), limit: LONGEST }))
-        }
-        Err(panic) => ("panic", Err(Error::Internal(format!("the pass for {object} panicked: {}", said(&*panic))))),
-    };
+    let (result, outcome) = contained(&object, LONGEST, work).await;
     metrics.reconciled(result, begun.elapsed());
     if outcome.is_ok() {
         passes.backoff.forget(&object);
     }
     outcome
+}
+
+/// `work` within `limit`; a panic of it is an error like any other.
+async fn contained(
+    object: &str,
+    limit: Duration,
+    work: impl Future<Output = Result<Action, Error>>,
+) -> (&'static str, Result<Action, Error>) {
+    match AssertUnwindSafe(tokio::time::timeout(limit, work)).catch_unwind().await {
+        Ok(Ok(Ok(action))) => ("success", Ok(action)),
+        Ok(Ok(Err(error))) => ("error", Err(error)),
+        Ok(Err(_)) => ("error", Err(Error::Timeout { what: format!("pass for RestartRequest {object}"), limit })),
+        Err(panic) => {
+            let why = format!("the pass for RestartRequest {object} panicked: {}", said(&*panic));
+            ("panic", Err(Error::Internal(why)))
+        }
+    }
 }
 
 /// The pass failed: it is told and counted, and the next one comes later each time.
@@ -114,4 +124,32 @@ fn key(object: &impl kube::Resource) -> String {
 fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_that_pass_alone_and_says_what_it_said() {
+        let (result, outcome) = contained("shop/web", LONGEST, async { panic!("no pod {}", 3) }).await;
+        assert_eq!(result, "panic");
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("shop/web panicked: no pod 3"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_hangs_is_given_up() {
+        let (result, outcome) = contained("shop/web", Duration::from_millis(10), std::future::pending()).await;
+        assert_eq!(result, "error");
+        assert_eq!(outcome.unwrap_err().category(), "timeout");
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_ends_well_or_badly_is_passed_on() {
+        let (result, outcome) = contained("shop/web", LONGEST, async { Ok(Action::await_change()) }).await;
+        assert_eq!((result, outcome.unwrap()), ("success", Action::await_change()));
+        let (result, outcome) = contained("shop/web", LONGEST, async { Err(Error::Internal("broken".into())) }).await;
+        assert_eq!((result, outcome.unwrap_err().category()), ("error", "internal"));
+    }
 }
