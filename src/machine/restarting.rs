@@ -141,6 +141,11 @@ fn held(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Decision>
             StrategyType::Rolling => Decision::Record(step_back(observed, cursor, "BudgetLost", message.clone())),
         });
     }
+    let alone = |pod: &&&Pod| pod.last_endpoint && pod.in_slices && state(cursor, pod) != PodState::Terminating;
+    if let Some(pod) = pods.iter().find(alone) {
+        let message = format!("no other endpoint of {}'s Services is ready any more", pod.name);
+        return Some(Decision::Record(step_back(observed, cursor, "EndpointsLost", message)));
+    }
     match observed.asked.strategy {
         StrategyType::Surge => closed(observed, cursor),
         StrategyType::Rolling => None,
