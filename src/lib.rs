@@ -1,8 +1,36 @@
 //! restart-controller: restarts a Kubernetes workload without losing one request.
 //!
-//! This file is the map. A request travels one road:
-//! YAML → the CRD's rules → watch → [`controller`] *observe* (all reads) → [`machine`] *plan* (pure) →
-//! either *record* (one status write) or *act* (idempotent effects) → the next pass.
+//! This file is the map. Three programs share it: the controller, the sidecar in each pod, and (for people) kubectl.
+//!
+//! | module | what it is | may use |
+//! |---|---|---|
+//! | [`api`] | what users write and read: `RestartRequest`, `RestartHistory`, phases, codes, names | nothing of ours |
+//! | [`machine`] | pure: `plan(&Observed) -> Decision`, one file per phase | `api` |
+//! | [`wire`] | the protocol between controller and sidecar | nothing of ours |
+//! | `controller` | the shell: observe → plan → act or record; feature `controller` | all of the above |
+//! | `sidecar` | the proxy in the pod: count, drain lease, termination; feature `sidecar` | `wire` |
+//!
+//! # The road
+//! `kubectl apply` → the CRD's rules → watch → `controller::reconcile`:
+//! **observe** (all reads, live; every doubt becomes a value such as [`machine::Drain::Unknown`]) →
+//! **plan** (pure) → either **record** (one compare-and-swap write of the status, then an Event) or **act** (idempotent
+//! effects, together) → the next pass. A step is entered in the status first, its effects follow, and it is left only
+//! when observation shows them done: a crash anywhere is resumed from the cluster alone.
+//!
+//! # Architecture invariants
+//! - `observe`, `act` and `record` never import one another; only `act` and `record` write (`tests/it/walls.rs`).
+//! - The machine has no client, clock, randomness or `async`; without features no kube `Client` exists to give it one.
+//! - The workload, its `ReplicaSets`, Services and slices are never written. Of a pod only the hash label, three
+//!   annotations and the controller reference are.
+//! - No clock is compared with another machine's. What outlives the controller's process is counted in the sidecar.
+//!
+//! # Decisions
+//! - 2026-11-22: the list of pods is written before a promotion, not after: whoever is on no list has started on the
+//!   promoted configuration, so that recovery knows whom to replace once more. Pods born in between are listed as late.
+//! - 2026-11-22: a promoted ConfigMap goes back to what it held when the run began; last-known-good is for ConfigMaps
+//!   that were edited in place. Undoing exactly what the run did never overwrites somebody else's edit (I9).
+//! - 2026-11-22: the clock of `timeoutSeconds` is the sidecar's: it goes on while the controller is restarted.
+//! - 2026-11-22: reads are live, not cached: eight lists a pass cost little beside a pod removed on stale knowledge.
 
 pub mod api;
 pub mod machine;

@@ -9,14 +9,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, 
 /// Name of the list of pods to replace.
 #[must_use]
 pub fn plan_name(request: &RestartRequest) -> String {
-    let (name, uid) = (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
+    let (name, uid) =
+        (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
     names::generated(&format!("{name}-plan"), "RestartRequest", name, uid)
 }
 
 /// Name of the list of pods to replace once more.
 #[must_use]
 pub fn again_name(request: &RestartRequest) -> String {
-    let (name, uid) = (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
+    let (name, uid) =
+        (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
     names::generated(&format!("{name}-again"), "RestartRequest", name, uid)
 }
 

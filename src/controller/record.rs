@@ -116,7 +116,12 @@ fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Res
 fn warning(phase: Phase) -> bool {
     match phase {
         Phase::Failed | Phase::Recovering => true,
-        Phase::Pending | Phase::Preparing | Phase::Restarting | Phase::WaitingRequests | Phase::Completed | Phase::Cancelled => false,
+        Phase::Pending
+        | Phase::Preparing
+        | Phase::Restarting
+        | Phase::WaitingRequests
+        | Phase::Completed
+        | Phase::Cancelled => false,
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** set up once, before anything else; no other module chooses a format or a destination.
 
 use super::error::Error;
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// The shape of a log line.
@@ -21,10 +22,11 @@ pub enum Format {
 /// When the filter is not understood.
 pub fn start(filter: &str, format: Format) -> Result<(), Error> {
     let filter = EnvFilter::try_new(filter).map_err(|error| Error::Startup(format!("--log {filter:?}: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+    let colours = std::io::stdout().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(true).with_ansi(colours);
     let started = match format {
         Format::Text => lines.try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
+        Format::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
     started.map_err(|error| Error::Startup(format!("logging: {error}")))
 }

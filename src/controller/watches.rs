@@ -1,40 +1,57 @@
 //! What the controller watches: its requests, and the changes that may let a waiting restart go on.
 //!
-//! **Invariant:** beside the requests only metadata is watched, and none of it is kept; a pass reads what it needs live.
+//! **Invariant:** beside the requests only metadata is watched, and none of it is kept: a pass reads what it needs live.
+//! A watch that breaks waits by itself; kube's `Controller` would hold up all of them until it is back.
 
 use super::context::call;
 use super::error::Error;
+use super::pass::{self, Passes};
 use super::wake::Unfinished;
 use crate::api::{RestartHistory, RestartRequest};
+use futures::stream::{BoxStream, select_all};
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::controller::{Config, Controller};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::controller::{self, Action, Config, ReconcileRequest, trigger_self, trigger_with};
+use kube::runtime::reflector::{self, ObjectRef, reflector};
+use kube::runtime::{WatchStreamExt as _, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// Passes under way at any time, for each watched scope.
 const CONCURRENT_PASSES: u16 = 64;
 
 /// A request as it is watched: one that cannot be read is a value, not the end of the watch (DESIGN 10).
 pub type Watched = DeserializeGuard<RestartRequest>;
+/// What became of a pass, or of a watch.
+pub type Passed = Result<(ObjectRef<Watched>, Action), controller::Error<Error, watcher::Error>>;
+type Wakes = BoxStream<'static, watcher::Result<ReconcileRequest<Watched>>>;
 
-/// The controller of one namespace, or of all, and what wakes its passes.
-pub fn controller(reader: &Client, scope: Option<&str>, unfinished: &Unfinished) -> Controller<Watched> {
-    let controller = Controller::new(api(reader, scope), watcher::Config::default())
-        .with_config(Config::default().concurrency(CONCURRENT_PASSES));
-    let controller = woken_by::<Pod>(controller, reader, scope, unfinished, under_way);
-    let controller = woken_by::<EndpointSlice>(controller, reader, scope, unfinished, under_way);
-    let controller = woken_by::<PodDisruptionBudget>(controller, reader, scope, unfinished, under_way);
-    let controller = woken_by::<Deployment>(controller, reader, scope, unfinished, Unfinished::of_target);
-    // Its name is a hash; a lock that is let go concerns those that wait for it.
-    woken_by::<RestartHistory>(controller, reader, scope, unfinished, |unfinished, namespace, _| {
-        unfinished.all(namespace)
-    })
+/// The passes of one namespace, or of all, until `stop` and the end of those under way.
+pub fn passes(
+    passes: Arc<Passes>,
+    scope: Option<&str>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> BoxStream<'static, Passed> {
+    let (store, writer) = reflector::store();
+    let requests = watcher(api(&passes.context.reader, scope), watcher::Config::default()).default_backoff();
+    // Deleted ones too: their pass does not take place, and what is remembered of them goes.
+    let requests = reflector(writer, requests).touched_objects();
+    let mut wakes = others(&passes, scope);
+    wakes.push(trigger_self(requests, ()).boxed());
+    let config = Config::default().concurrency(CONCURRENT_PASSES);
+    applier(spawned, pass::failed, passes, store, select_all(wakes).take_until(stop.boxed()), config).boxed()
+}
+
+/// A pass on a task of its own; a pass that panics is an error already, one that is cut off is at the process' end.
+fn spawned(watched: Arc<Watched>, passes: Arc<Passes>) -> impl Future<Output = Result<Action, Error>> + Unpin {
+    let pass = tokio::spawn(pass::pass(watched, passes).in_current_span());
+    pass.map(|ended| ended.unwrap_or_else(|error| Err(Error::Internal(format!("a pass was cut off: {error}")))))
 }
 
 /// Whether the requests of a scope can be listed.
@@ -43,36 +60,40 @@ pub async fn listed(reader: &Client, scope: Option<&str>) -> Result<(), Error> {
     call("list RestartRequests", requests.list_metadata(&ListParams::default().limit(1))).await.map(drop)
 }
 
+/// Changes of other objects.
+fn others(passes: &Passes, scope: Option<&str>) -> Vec<Wakes> {
+    let under_way: Concerned = |unfinished, namespace, _| unfinished.under_way(namespace);
+    // A history's name is a hash; a lock that is let go concerns those that wait for it.
+    let all: Concerned = |unfinished, namespace, _| unfinished.all(namespace);
+    vec![
+        woken_by::<Pod>(passes, scope, under_way),
+        woken_by::<EndpointSlice>(passes, scope, under_way),
+        woken_by::<PodDisruptionBudget>(passes, scope, under_way),
+        woken_by::<Deployment>(passes, scope, Unfinished::of_target),
+        woken_by::<RestartHistory>(passes, scope, all),
+    ]
+}
+
 /// Who is concerned by an object of this namespace and name.
 type Concerned = fn(&Unfinished, &str, &str) -> Vec<String>;
 
-fn under_way(unfinished: &Unfinished, namespace: &str, _: &str) -> Vec<String> {
-    unfinished.under_way(namespace)
-}
-
-fn woken_by<K>(
-    controller: Controller<Watched>,
-    reader: &Client,
-    scope: Option<&str>,
-    unfinished: &Unfinished,
-    concerned: Concerned,
-) -> Controller<Watched>
+fn woken_by<K>(passes: &Passes, scope: Option<&str>, concerned: Concerned) -> Wakes
 where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    K: Clone + std::fmt::Debug + Send + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + 'static,
 {
-    let unfinished = unfinished.clone();
+    let objects = watcher(api::<PartialObjectMeta<K>>(&passes.context.reader, scope), watcher::Config::default());
+    let unfinished = passes.unfinished.clone();
     let mapper = move |object: PartialObjectMeta<K>| {
         let namespace = object.namespace().unwrap_or_default();
         let names = concerned(&unfinished, &namespace, &object.name_any());
-        names.into_iter().map(move |name| ObjectRef::new(&name).within(&namespace))
+        names.into_iter().map(move |name| ObjectRef::<Watched>::new(&name).within(&namespace))
     };
-    controller.watches(api::<PartialObjectMeta<K>>(reader, scope), watcher::Config::default(), mapper)
+    trigger_with(objects.default_backoff().touched_objects(), mapper).boxed()
 }
 
 fn api<K>(reader: &Client, scope: Option<&str>) -> Api<K>
 where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     match scope {
         Some(namespace) => Api::namespaced(reader.clone(), namespace),

@@ -4,8 +4,9 @@
 
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed};
-use crate::api::{Phase, Step};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Role};
+use super::recovering::to_restore;
+use crate::api::{Outcome, Phase, Step};
 
 /// Write the result down, then the terminal phase.
 pub fn finishing(observed: &Observed, cursor: &Cursor) -> Decision {
@@ -13,11 +14,29 @@ pub fn finishing(observed: &Observed, cursor: &Cursor) -> Decision {
         return Decision::Act(vec![Effect::ReleaseLock(good(observed, cursor))]);
     }
     let (result, reason, message) = match &cursor.outcome {
-        Some(outcome) => (outcome.result, reason(outcome.result), outcome.message.clone()),
+        Some(outcome) => (outcome.result, reason(outcome.result), last_word(observed, cursor, outcome)),
         None => (Phase::Failed, "Internal", "the run ended without a result".to_owned()),
     };
     let change = change(cursor, result, Step::Finished, reason, message);
     Decision::Record(Change { batch: vec![], ..change })
+}
+
+/// What happened, how many pods were restarted, and what they run now.
+fn last_word(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> String {
+    let message = &outcome.message;
+    let Some(plan) = cursor.plan.as_ref().filter(|_| outcome.result != Phase::Completed) else {
+        return message.clone();
+    };
+    if let Some(problem) = &outcome.not_restored {
+        return format!("{message}; not everything is as it was: {problem}");
+    }
+    let left = observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.alive()).count();
+    let restarted = plan.pods.saturating_sub(i64::try_from(left).unwrap_or(0));
+    let configuration = match observed.config.iter().any(|config| to_restore(config, outcome)) {
+        true => "the configuration is what it was before",
+        false => "the configuration was not touched",
+    };
+    format!("{message}; {restarted} of {} pods were restarted, {configuration}", plan.pods)
 }
 
 fn reason(result: Phase) -> &'static str {

@@ -39,7 +39,7 @@ fn refused(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
 }
 
 /// Whether this ConfigMap has to hold the snapshot at the end.
-fn to_restore(config: &ConfigMapView, outcome: &Outcome) -> bool {
+pub fn to_restore(config: &ConfigMapView, outcome: &Outcome) -> bool {
     let blamed = outcome.suspect_configuration && config.entry.source == SnapshotSource::LastKnownGood;
     config.changed() && (config.entry.promoted || blamed)
 }

@@ -26,7 +26,8 @@ pub fn params() -> PostParams {
 /// Everything made for a workload is owned by its history, never by the request (foreground deletion would collect it).
 fn metadata(facts: &Facts, name: &str, role: &str) -> Result<ObjectMeta, Error> {
     let history = facts.history.as_ref().and_then(|history| history.metadata.uid.clone());
-    let uid = history.ok_or_else(|| Error::Internal(format!("{name} is to be made before the RestartHistory exists")))?;
+    let uid =
+        history.ok_or_else(|| Error::Internal(format!("{name} is to be made before the RestartHistory exists")))?;
     let owner = OwnerReference {
         api_version: format!("{}/v1alpha1", names::GROUP),
         kind: "RestartHistory".to_owned(),
@@ -69,8 +70,14 @@ pub async fn copy(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
 async fn one_copy(ctx: &Context, facts: &Facts, name: &str, sha256: &str, source: &ConfigMap) -> Result<(), Error> {
     let mut metadata = metadata(facts, name, "snapshot")?;
     metadata.annotations.get_or_insert_default().insert(names::CONTENT_SHA256.to_owned(), sha256.to_owned());
-    let copy = ConfigMap { metadata, data: source.data.clone(), binary_data: source.binary_data.clone(), immutable: Some(true) };
-    let what = format!("copy ConfigMap {}/{} to {name}", facts.namespace, source.metadata.name.as_deref().unwrap_or_default());
+    let copy = ConfigMap {
+        metadata,
+        data: source.data.clone(),
+        binary_data: source.binary_data.clone(),
+        immutable: Some(true),
+    };
+    let what =
+        format!("copy ConfigMap {}/{} to {name}", facts.namespace, source.metadata.name.as_deref().unwrap_or_default());
     create(ctx, facts, what, &copy).await
 }
 
@@ -102,7 +109,8 @@ pub async fn write(ctx: &Context, facts: &Facts, name: &str, promote: bool) -> R
     let (Some(live), Some(copy)) = (&config.live, source(config, promote)) else { return Ok(Done::NotNow) };
     let next = ConfigMap { data: copy.data.clone(), binary_data: copy.binary_data.clone(), ..live.clone() };
     let verb = if promote { "promote onto" } else { "restore" };
-    call(format!("{verb} ConfigMap {}/{name}", facts.namespace), api(ctx, facts).replace(name, &params(), &next)).await?;
+    call(format!("{verb} ConfigMap {}/{name}", facts.namespace), api(ctx, facts).replace(name, &params(), &next))
+        .await?;
     tracing::info!(name = facts.name(), config_map = name, promote, "ConfigMap written");
     if !promote {
         ctx.metrics.restore("restored");
@@ -112,7 +120,10 @@ pub async fn write(ctx: &Context, facts: &Facts, name: &str, promote: bool) -> R
 
 /// The copy whose digest the status records; a copy that somebody swapped is never written anywhere.
 fn source(config: &ConfigMapFacts, promote: bool) -> Option<&ConfigMap> {
-    let (copy, sha256) =
-        if promote { (&config.candidate, &config.entry.candidate_sha256) } else { (&config.snapshot, &config.entry.sha256) };
+    let (copy, sha256) = if promote {
+        (&config.candidate, &config.entry.candidate_sha256)
+    } else {
+        (&config.snapshot, &config.entry.sha256)
+    };
     copy.as_ref().filter(|copy| crate::controller::facts::digest(copy) == *sha256)
 }

@@ -5,7 +5,10 @@
 
 use super::Done;
 use super::config_maps::params;
-use crate::api::{ActiveRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RestartRequest, RunRecord, names};
+use crate::api::{
+    ActiveRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RestartRequest,
+    RunRecord, names,
+};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
@@ -20,8 +23,11 @@ use std::cmp::Reverse;
 /// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
 const SPARE_COPIES: usize = 3;
 
-/// Puts our finalizer on the request, or takes it off.
+/// Puts our finalizer on the request, or takes it off: the last thing that a run does.
 pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
+    if !wanted && !facts.namespace_terminating {
+        delete_lists(ctx, facts).await?;
+    }
     let metadata = &facts.request.metadata;
     let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != names::FINALIZER);
@@ -50,13 +56,20 @@ pub async fn take(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
     let api = api(ctx, facts);
     let history = match &facts.history {
         Some(history) if held(history) => history.clone(),
-        Some(history) => call(what("put the finalizer on"), api.replace(&name, &params(), &with_finalizer(history, true))).await?,
+        Some(history) => {
+            call(what("put the finalizer on"), api.replace(&name, &params(), &with_finalizer(history, true))).await?
+        }
         None => call(what("create"), api.create(&params(), &new(facts, &name))).await?,
     };
     let spec = serde_json::to_value(&facts.request.spec).map_err(|error| Error::Internal(error.to_string()))?;
     let active = ActiveRun { request: facts.name().to_owned(), uid: facts.uid().to_owned(), spec };
-    let status = RestartHistoryStatus { state: "Restarting".to_owned(), active: Some(active), ..history.status.clone().unwrap_or_default() };
-    call(what("take"), api.replace_status(&name, &params(), &RestartHistory { status: Some(status), ..history })).await?;
+    let status = RestartHistoryStatus {
+        state: "Restarting".to_owned(),
+        active: Some(active),
+        ..history.status.clone().unwrap_or_default()
+    };
+    call(what("take"), api.replace_status(&name, &params(), &RestartHistory { status: Some(status), ..history }))
+        .await?;
     Ok(Done::Yes)
 }
 
@@ -104,7 +117,8 @@ pub async fn release(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Do
     };
     let limit = usize::try_from(ctx.config.current().history_limit).unwrap_or(0);
     let status = ended(facts, history.status.clone().unwrap_or_default(), good, limit);
-    call(what("release"), api.replace_status(&name, &params(), &RestartHistory { status: Some(status), ..history })).await?;
+    call(what("release"), api.replace_status(&name, &params(), &RestartHistory { status: Some(status), ..history }))
+        .await?;
     Ok(Done::Yes)
 }
 
@@ -130,34 +144,60 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
     status.runs.insert(0, record);
     status.runs.truncate(limit.max(1));
     for config in facts.config.iter().filter(|config| good.contains(&config.entry.name)) {
-        let known = LastKnownGood { config_map: config.entry.name.clone(), snapshot: config.entry.candidate.clone(), sha256: config.entry.candidate_sha256.clone() };
+        let known = LastKnownGood {
+            config_map: config.entry.name.clone(),
+            snapshot: config.entry.candidate.clone(),
+            sha256: config.entry.candidate_sha256.clone(),
+        };
         status.last_known_good.retain(|old| old.config_map != known.config_map);
         status.last_known_good.push(known);
     }
     status
 }
 
-/// Deletes the run's lists, and copies that nobody needs any more.
+/// Deletes copies that nobody needs any more.
 async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error> {
-    let api: Api<ConfigMap> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
     let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
-    let mut copies = call(format!("list copies in {}", facts.namespace), api.list(&ListParams::default().labels(&selector))).await?.items;
+    let (api, params) = (maps(ctx, facts), ListParams::default().labels(&selector));
+    let mut copies = call(format!("list copies in {}", facts.namespace), api.list(&params)).await?.items;
     copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
     let kept = kept(facts, good);
-    let spare = copies.iter().filter_map(|copy| copy.metadata.name.clone()).filter(|name| !kept.contains(name)).skip(SPARE_COPIES);
-    let lists = [plan_name(&facts.request), again_name(&facts.request)].into_iter().zip([facts.plan.is_some(), facts.again.is_some()]);
-    for name in spare.chain(lists.filter(|(_, exists)| *exists).map(|(name, _)| name)) {
-        match call(format!("delete ConfigMap {}/{name}", facts.namespace), api.delete(&name, &DeleteParams::default())).await {
-            Err(error) if !error.is_not_found() => return Err(error),
-            Ok(_) | Err(_) => {}
-        }
+    let names = copies.into_iter().filter_map(|copy| copy.metadata.name).filter(|name| !kept.contains(name));
+    for name in names.skip(SPARE_COPIES) {
+        delete(ctx, facts, &name).await?;
+    }
+    Ok(())
+}
+
+fn maps(ctx: &Context, facts: &Facts) -> Api<ConfigMap> {
+    Api::namespaced(ctx.writer.clone(), &facts.namespace)
+}
+
+async fn delete(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
+    let what = format!("delete ConfigMap {}/{name}", facts.namespace);
+    match call(what, maps(ctx, facts).delete(name, &DeleteParams::default())).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The run is over and written down: its lists have no reader any more.
+async fn delete_lists(ctx: &Context, facts: &Facts) -> Result<(), Error> {
+    if facts.plan.is_some() {
+        delete(ctx, facts, &plan_name(&facts.request)).await?;
+    }
+    if facts.again.is_some() {
+        delete(ctx, facts, &again_name(&facts.request)).await?;
     }
     Ok(())
 }
 
 /// Last-known-good as it is and as it will be, and the run's own.
 fn kept(facts: &Facts, good: &[String]) -> Vec<String> {
-    let known = facts.history.iter().filter_map(|history| history.status.as_ref()).flat_map(|status| &status.last_known_good);
+    let known =
+        facts.history.iter().filter_map(|history| history.status.as_ref()).flat_map(|status| &status.last_known_good);
     let known = known.filter(|known| !good.contains(&known.config_map)).map(|known| known.snapshot.clone());
-    known.chain(facts.config.iter().flat_map(|config| [config.entry.snapshot.clone(), config.entry.candidate.clone()])).collect()
+    known
+        .chain(facts.config.iter().flat_map(|config| [config.entry.snapshot.clone(), config.entry.candidate.clone()]))
+        .collect()
 }

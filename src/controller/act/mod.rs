@@ -55,10 +55,19 @@ fn kind(effect: &Effect) -> RefusedEffect {
         Effect::CopyConfigMaps => RefusedEffect::Copy,
         Effect::Promote(_) => RefusedEffect::Promotion,
         Effect::Restore(_) => RefusedEffect::Restore,
-        Effect::AddFinalizer | Effect::RemoveFinalizer | Effect::TakeLock | Effect::ReleaseLock(_) | Effect::WritePlan(_) | Effect::WritePlanAgain(_)
-        | Effect::Detach(_) | Effect::Reattach(_) | Effect::Cordon(_) | Effect::Release(_) | Effect::MarkExpendable(_) | Effect::Evict(_) | Effect::Delete(_) => {
-            RefusedEffect::Other
-        }
+        Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::TakeLock
+        | Effect::ReleaseLock(_)
+        | Effect::WritePlan(_)
+        | Effect::WritePlanAgain(_)
+        | Effect::Detach(_)
+        | Effect::Reattach(_)
+        | Effect::Cordon(_)
+        | Effect::Release(_)
+        | Effect::MarkExpendable(_)
+        | Effect::Evict(_)
+        | Effect::Delete(_) => RefusedEffect::Other,
     }
 }
 

@@ -30,7 +30,8 @@ async fn patch(ctx: &Context, facts: &Facts, pod: &PodRef, what: &str, mut metad
     metadata["resourceVersion"] = json!(pod.version);
     let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let patch = Patch::Merge(json!({"metadata": metadata}));
-    call(format!("{what} Pod {}/{}", facts.namespace, pod.name), api(ctx, facts).patch(&pod.name, &params, &patch)).await?;
+    call(format!("{what} Pod {}/{}", facts.namespace, pod.name), api(ctx, facts).patch(&pod.name, &params, &patch))
+        .await?;
     tracing::info!(pod = pod.name, uid = pod.uid, what, "pod written");
     Ok(Done::Yes)
 }

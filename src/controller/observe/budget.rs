@@ -27,16 +27,27 @@ pub fn of<'a>(facts: &'a Facts, pod: &PodFacts) -> Vec<&'a PodDisruptionBudget> 
 /// The answer for the batch, where the step needs one.
 pub async fn ask(ctx: &Context, facts: &Facts, step: Step, batch: &[&Pod], gate: &Gate) -> Result<Budget, Error> {
     match step {
-        Step::Surging | Step::Reserving if *gate == Gate::Open && may_ask(facts, batch) => dry_run(ctx, facts, batch).await,
+        Step::Surging | Step::Reserving if *gate == Gate::Open && may_ask(facts, batch) => {
+            dry_run(ctx, facts, batch).await
+        }
         Step::Draining | Step::Evicting => Ok(lost(facts, batch)),
-        Step::Surging | Step::Reserving | Step::Queued | Step::Preparing | Step::Verifying | Step::Restoring | Step::Finishing | Step::Finished => Ok(Budget::NotAsked),
+        Step::Surging
+        | Step::Reserving
+        | Step::Queued
+        | Step::Preparing
+        | Step::Verifying
+        | Step::Restoring
+        | Step::Finishing
+        | Step::Finished => Ok(Budget::NotAsked),
     }
 }
 
 /// Before that, the answer would be about another state of the workload.
 fn may_ask(facts: &Facts, batch: &[&Pod]) -> bool {
     let detached = batch.iter().all(|pod| pod.attachment == Attachment::Detached);
-    !batch.is_empty() && batch.iter().all(|pod| !pod.cordoned()) && (facts.resolved.strategy == StrategyType::Rolling || detached)
+    !batch.is_empty()
+        && batch.iter().all(|pod| !pod.cordoned())
+        && (facts.resolved.strategy == StrategyType::Rolling || detached)
 }
 
 async fn dry_run(ctx: &Context, facts: &Facts, batch: &[&Pod]) -> Result<Budget, Error> {
@@ -45,7 +56,11 @@ async fn dry_run(ctx: &Context, facts: &Facts, batch: &[&Pod]) -> Result<Budget,
             return Ok(Budget::Refused(message));
         }
     }
-    let allowed = batch.iter().filter_map(|pod| facts.pod(&pod.uid)).flat_map(|pod| of(facts, pod)).filter_map(|budget| budget.status.as_ref());
+    let allowed = batch
+        .iter()
+        .filter_map(|pod| facts.pod(&pod.uid))
+        .flat_map(|pod| of(facts, pod))
+        .filter_map(|budget| budget.status.as_ref());
     let fewest = allowed.map(|status| usize::try_from(status.disruptions_allowed).unwrap_or(0)).min();
     Ok(Budget::Allowed(fewest.unwrap_or(batch.len()).clamp(1, batch.len())))
 }
@@ -72,7 +87,8 @@ fn lost(facts: &Facts, batch: &[&Pod]) -> Budget {
     });
     below.map_or(Budget::NotAsked, |budget| {
         let name = budget.metadata.name.as_deref().unwrap_or_default();
-        let (current, desired) = budget.status.as_ref().map_or((0, 0), |status| (status.current_healthy, status.desired_healthy));
+        let (current, desired) =
+            budget.status.as_ref().map_or((0, 0), |status| (status.current_healthy, status.desired_healthy));
         Budget::Lost(format!("PodDisruptionBudget {name} needs {desired} healthy pods and has {current}"))
     })
 }

@@ -29,7 +29,10 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
     spec(facts, limits)?;
     let name = &facts.request.spec.target_ref.name;
     let Some(workload) = &facts.workload else {
-        return verdict(Code::TargetInvalid, format!("Deployment {name} does not exist in namespace {}; correct targetRef.name", facts.namespace));
+        return verdict(
+            Code::TargetInvalid,
+            format!("Deployment {name} does not exist in namespace {}; correct targetRef.name", facts.namespace),
+        );
     };
     target(workload, name)?;
     if facts.resolved.strategy == StrategyType::Surge {
@@ -42,13 +45,25 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
 fn spec(facts: &Facts, limits: &Restart) -> Finding {
     let (spec, most) = (&facts.request.spec, limits.max_wait_seconds);
     if facts.resolved.timeout_seconds > most {
-        return verdict(Code::InvalidSpec, format!("timeoutSeconds {} is more than the controller allows (maxWaitSeconds {most}); ask for less", facts.resolved.timeout_seconds));
+        return verdict(
+            Code::InvalidSpec,
+            format!(
+                "timeoutSeconds {} is more than the controller allows (maxWaitSeconds {most}); ask for less",
+                facts.resolved.timeout_seconds
+            ),
+        );
     }
     if facts.resolved.min_seconds > most || facts.resolved.quiet_seconds > most {
-        return verdict(Code::InvalidSpec, format!("spec.drain asks for more than the controller allows (maxWaitSeconds {most}); ask for less"));
+        return verdict(
+            Code::InvalidSpec,
+            format!("spec.drain asks for more than the controller allows (maxWaitSeconds {most}); ask for less"),
+        );
     }
     if spec.force && !limits.enable_force_restart {
-        return verdict(Code::Forbidden, "force is disabled in the controller's configuration (enableForceRestart); ask without force".to_owned());
+        return verdict(
+            Code::Forbidden,
+            "force is disabled in the controller's configuration (enableForceRestart); ask without force".to_owned(),
+        );
     }
     Ok(())
 }
@@ -59,10 +74,16 @@ fn target(workload: &Workload, name: &str) -> Finding {
         return verdict(Code::TargetInvalid, format!("Deployment {name} is being deleted"));
     }
     if let Some(owner) = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)) {
-        return verdict(Code::TargetInvalid, format!("Deployment {name} is controlled by {} {}; restart that instead", owner.kind, owner.name));
+        return verdict(
+            Code::TargetInvalid,
+            format!("Deployment {name} is controlled by {} {}; restart that instead", owner.kind, owner.name),
+        );
     }
     if workload.deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {
-        return verdict(Code::TargetInvalid, format!("Deployment {name} is paused; run kubectl rollout resume deployment/{name} first"));
+        return verdict(
+            Code::TargetInvalid,
+            format!("Deployment {name} is paused; run kubectl rollout resume deployment/{name} first"),
+        );
     }
     Ok(())
 }
@@ -71,34 +92,76 @@ fn target(workload: &Workload, name: &str) -> Finding {
 fn surge(facts: &Facts, workload: &Workload, name: &str) -> Finding {
     let spec = workload.deployment.spec.as_ref();
     if spec.and_then(|spec| spec.strategy.as_ref()).and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate") {
-        return verdict(Code::TargetInvalid, format!("Deployment {name} has strategy Recreate, which never runs two pods at once; use strategy.type: Rolling"));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "Deployment {name} has strategy Recreate, which never runs two pods at once; use strategy.type: Rolling"
+            ),
+        );
     }
     if let Some(claim) = facts.exclusive_claims.first() {
-        return verdict(Code::TargetInvalid, format!("the pods of Deployment {name} share the ReadWriteOnce volume claim {claim}, which a replacement could not mount; use strategy.type: Rolling"));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "the pods of Deployment {name} share the ReadWriteOnce volume claim {claim}, which a replacement could not mount; use strategy.type: Rolling"
+            ),
+        );
     }
     if let Some(user) = facts.hash_selectors.first() {
-        return verdict(Code::TargetInvalid, format!("{user} selects by {}, which a detached pod has not; use strategy.type: Rolling", names::POD_TEMPLATE_HASH));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "{user} selects by {}, which a detached pod has not; use strategy.type: Rolling",
+                names::POD_TEMPLATE_HASH
+            ),
+        );
     }
     if let Some(adopter) = facts.adopters.first() {
-        return verdict(Code::TargetInvalid, format!("{adopter} selects the pods of Deployment {name} and would adopt them; give it a selector of its own"));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "{adopter} selects the pods of Deployment {name} and would adopt them; give it a selector of its own"
+            ),
+        );
     }
     Ok(())
 }
 
 fn configuration(facts: &Facts, limits: &Restart) -> Finding {
     if let Some(missing) = facts.missing_config_maps.first() {
-        return verdict(Code::BackupFailed, format!("ConfigMap {missing} does not exist, so that it cannot be copied; create it or correct spec.config"));
+        return verdict(
+            Code::BackupFailed,
+            format!(
+                "ConfigMap {missing} does not exist, so that it cannot be copied; create it or correct spec.config"
+            ),
+        );
     }
     if facts.config.len() > MOST_CONFIG_MAPS {
-        return verdict(Code::InvalidSpec, format!("the pod template refers to {} ConfigMaps, more than the {MOST_CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps", facts.config.len()));
+        return verdict(
+            Code::InvalidSpec,
+            format!(
+                "the pod template refers to {} ConfigMaps, more than the {MOST_CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps",
+                facts.config.len()
+            ),
+        );
     }
     for map in facts.config.iter().filter(|map| map.entry.promoted) {
         let name = &map.entry.name;
         if map.live.as_ref().and_then(|live| live.immutable) == Some(true) {
-            return verdict(Code::ValidationFailed, format!("ConfigMap {name} is immutable: nothing can be promoted onto it; let the pods refer to another one"));
+            return verdict(
+                Code::ValidationFailed,
+                format!(
+                    "ConfigMap {name} is immutable: nothing can be promoted onto it; let the pods refer to another one"
+                ),
+            );
         }
         if !limits.backup_config {
-            return verdict(Code::BackupFailed, format!("backupConfig is off in the controller's configuration: ConfigMap {name} is not promoted without a copy"));
+            return verdict(
+                Code::BackupFailed,
+                format!(
+                    "backupConfig is off in the controller's configuration: ConfigMap {name} is not promoted without a copy"
+                ),
+            );
         }
     }
     let broken = facts.config.iter().find_map(validate::invalid);
@@ -110,13 +173,25 @@ fn one_pod(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
         let spec = service.spec.as_ref();
         if spec.and_then(|spec| spec.publish_not_ready_addresses) == Some(true) {
             let name = service.metadata.name.as_deref().unwrap_or_default();
-            return verdict(Code::TargetInvalid, format!("Service {name} has publishNotReadyAddresses: it would send requests to drained pods; unset it"));
+            return verdict(
+                Code::TargetInvalid,
+                format!(
+                    "Service {name} has publishNotReadyAddresses: it would send requests to drained pods; unset it"
+                ),
+            );
         }
     }
     let budgets = budget::of(facts, pod);
     if budgets.len() > 1 {
         let names: Vec<&str> = budgets.iter().filter_map(|budget| budget.metadata.name.as_deref()).collect();
-        return verdict(Code::TargetInvalid, format!("Pod {} is selected by more than one PodDisruptionBudget ({}), which Kubernetes answers with an error; keep one", pod.name(), names.join(", ")));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "Pod {} is selected by more than one PodDisruptionBudget ({}), which Kubernetes answers with an error; keep one",
+                pod.name(),
+                names.join(", ")
+            ),
+        );
     }
     if facts.request.spec.force { Ok(()) } else { sidecar(facts, pod, key) }
 }
@@ -125,15 +200,26 @@ fn one_pod(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
 fn sidecar(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
     let name = pod.name();
     let Some(container) = sidecar_container(&pod.pod) else {
-        return verdict(Code::SidecarUnavailable, format!("Pod {name} has no container {}; add the sidecar to the pod template, or ask with force", names::SIDECAR_CONTAINER));
+        return verdict(
+            Code::SidecarUnavailable,
+            format!(
+                "Pod {name} has no container {}; add the sidecar to the pod template, or ask with force",
+                names::SIDECAR_CONTAINER
+            ),
+        );
     };
     hooks(&pod.pod, container)?;
     traffic(facts, pod, traffic_port(container))?;
     match &pod.report {
-        None => verdict(Code::SidecarUnavailable, format!("the sidecar of Pod {name} does not answer: {}", pod.silence)),
-        Some(report) if !report.trusted_keys.iter().any(|trusted| trusted == key) => {
-            verdict(Code::SidecarUnavailable, format!("the sidecar of Pod {name} does not trust the controller's key {key}; give it the key in ConfigMap restart-controller-keys"))
+        None => {
+            verdict(Code::SidecarUnavailable, format!("the sidecar of Pod {name} does not answer: {}", pod.silence))
         }
+        Some(report) if !report.trusted_keys.iter().any(|trusted| trusted == key) => verdict(
+            Code::SidecarUnavailable,
+            format!(
+                "the sidecar of Pod {name} does not trust the controller's key {key}; give it the key in ConfigMap restart-controller-keys"
+            ),
+        ),
         Some(_) => Ok(()),
     }
 }
@@ -149,19 +235,36 @@ fn hooks(pod: &Pod, sidecar: &Container) -> Finding {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let hook = |container: &Container| container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.clone());
     if !hook(sidecar).is_some_and(|hook| hook.exec.is_some()) {
-        return verdict(Code::TargetInvalid, format!("the sidecar of Pod {name} has no preStop hook; add exec: [/restart-sidecar, terminating], or ask with force"));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "the sidecar of Pod {name} has no preStop hook; add exec: [/restart-sidecar, terminating], or ask with force"
+            ),
+        );
     }
-    let waits = |container: &Container| hook(container).and_then(|hook| hook.http_get).is_some_and(|get| get.path.as_deref() == Some("/wait-drained"));
-    let apps = pod.spec.as_ref().map(|spec: &PodSpec| spec.containers.iter().filter(|container| container.name != names::SIDECAR_CONTAINER));
+    let waits = |container: &Container| {
+        hook(container).and_then(|hook| hook.http_get).is_some_and(|get| get.path.as_deref() == Some("/wait-drained"))
+    };
+    let apps = pod
+        .spec
+        .as_ref()
+        .map(|spec: &PodSpec| spec.containers.iter().filter(|container| container.name != names::SIDECAR_CONTAINER));
     if apps.is_some_and(|mut apps| !apps.any(waits)) {
-        return verdict(Code::TargetInvalid, format!("no container of Pod {name} waits in its preStop hook; add httpGet: {{port: {}, path: /wait-drained}}, or ask with force", wire::ADMIN_PORT));
+        return verdict(
+            Code::TargetInvalid,
+            format!(
+                "no container of Pod {name} waits in its preStop hook; add httpGet: {{port: {}, path: /wait-drained}}, or ask with force",
+                wire::ADMIN_PORT
+            ),
+        );
     }
     Ok(())
 }
 
 /// The port that the sidecar listens on: its `--listen` argument, or the default.
 fn traffic_port(sidecar: &Container) -> i32 {
-    let args: Vec<&str> = sidecar.command.iter().flatten().chain(sidecar.args.iter().flatten()).map(String::as_str).collect();
+    let args: Vec<&str> =
+        sidecar.command.iter().flatten().chain(sidecar.args.iter().flatten()).map(String::as_str).collect();
     let joined = args.iter().find_map(|arg| arg.strip_prefix("--listen="));
     let apart = args.iter().position(|arg| *arg == "--listen").and_then(|at| args.get(at + 1).copied());
     let port = joined.or(apart).and_then(|listen| listen.rsplit(':').next()).and_then(|port| port.parse().ok());
@@ -171,11 +274,21 @@ fn traffic_port(sidecar: &Container) -> i32 {
 /// An app port of the same name wins over the sidecar's and would take the traffic past it.
 fn traffic(facts: &Facts, pod: &PodFacts, port: i32) -> Finding {
     for service in endpoints::services_of(&facts.surroundings, pod) {
-        let slices = endpoints::slices_of(&facts.surroundings, service).filter(|slice| endpoints::endpoint_of(slice, pod.uid()).is_some());
-        let past = slices.flat_map(|slice| slice.ports.iter().flatten()).filter_map(|entry| entry.port).find(|other| *other != port && *other != i32::from(wire::ADMIN_PORT));
+        let slices = endpoints::slices_of(&facts.surroundings, service)
+            .filter(|slice| endpoints::endpoint_of(slice, pod.uid()).is_some());
+        let past = slices
+            .flat_map(|slice| slice.ports.iter().flatten())
+            .filter_map(|entry| entry.port)
+            .find(|other| *other != port && *other != i32::from(wire::ADMIN_PORT));
         if let Some(other) = past {
             let name = service.metadata.name.as_deref().unwrap_or_default();
-            return verdict(Code::TargetInvalid, format!("Service {name} sends requests to port {other} of Pod {}, past the sidecar on {port}; set its targetPort to {port}", pod.name()));
+            return verdict(
+                Code::TargetInvalid,
+                format!(
+                    "Service {name} sends requests to port {other} of Pod {}, past the sidecar on {port}; set its targetPort to {port}",
+                    pod.name()
+                ),
+            );
         }
     }
     Ok(())

@@ -28,7 +28,14 @@ pub struct Read {
 }
 
 /// Reads all of them. Once the status records the copies, those entries rule.
-pub async fn read(ctx: &Context, namespace: &str, request: &RestartRequest, workload: Option<&Workload>, history: Option<&RestartHistory>, workload_uid: &str) -> Result<Read, Error> {
+pub async fn read(
+    ctx: &Context,
+    namespace: &str,
+    request: &RestartRequest,
+    workload: Option<&Workload>,
+    history: Option<&RestartHistory>,
+    workload_uid: &str,
+) -> Result<Read, Error> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), namespace);
     let mut read = Read { found: vec![], missing: vec![] };
     if let Some(snapshot) = request.status.as_ref().and_then(|status| status.snapshot.as_ref()) {
@@ -55,7 +62,13 @@ async fn recorded(api: &Api<ConfigMap>, snapshot: &Snapshot, read: &mut Read) ->
     Ok(())
 }
 
-async fn one(api: &Api<ConfigMap>, wanted: &Wanted, history: Option<&RestartHistory>, workload_uid: &str, read: &mut Read) -> Result<(), Error> {
+async fn one(
+    api: &Api<ConfigMap>,
+    wanted: &Wanted,
+    history: Option<&RestartHistory>,
+    workload_uid: &str,
+    read: &mut Read,
+) -> Result<(), Error> {
     let Some(live) = get(api, &wanted.name).await? else {
         if !wanted.optional {
             read.missing.push(wanted.name.clone());
@@ -70,7 +83,9 @@ async fn one(api: &Api<ConfigMap>, wanted: &Wanted, history: Option<&RestartHist
         read.missing.push(name.clone());
         return Ok(());
     }
-    let good = history.and_then(|history| history.status.as_ref()).and_then(|status| status.last_known_good.iter().find(|good| good.config_map == wanted.name));
+    let good = history
+        .and_then(|history| history.status.as_ref())
+        .and_then(|status| status.last_known_good.iter().find(|good| good.config_map == wanted.name));
     let good = match good {
         Some(good) => get(api, &good.snapshot).await?.filter(|copy| digest(copy) == good.sha256).map(|_| good),
         None => None,
@@ -83,16 +98,32 @@ async fn one(api: &Api<ConfigMap>, wanted: &Wanted, history: Option<&RestartHist
 }
 
 /// What a promoted ConfigMap goes back to is what it held; one edited in place goes back to last-known-good (DESIGN 3).
-fn entry(name: &str, live: &ConfigMap, from: Option<&ConfigMap>, good: Option<&LastKnownGood>, workload_uid: &str) -> SnapshotEntry {
+fn entry(
+    name: &str,
+    live: &ConfigMap,
+    from: Option<&ConfigMap>,
+    good: Option<&LastKnownGood>,
+    workload_uid: &str,
+) -> SnapshotEntry {
     let at_request = digest(live);
     let copy = |sha256: &str| names::generated(name, "ConfigMap", workload_uid, sha256);
     let candidate_sha256 = from.map_or_else(|| at_request.clone(), digest);
     let (snapshot, sha256, source) = match good {
         Some(good) if from.is_none() => (good.snapshot.clone(), good.sha256.clone(), SnapshotSource::LastKnownGood),
-        Some(good) if good.sha256 == at_request => (good.snapshot.clone(), good.sha256.clone(), SnapshotSource::LastKnownGood),
+        Some(good) if good.sha256 == at_request => {
+            (good.snapshot.clone(), good.sha256.clone(), SnapshotSource::LastKnownGood)
+        }
         Some(_) | None => (copy(&at_request), at_request, SnapshotSource::AtRequest),
     };
-    SnapshotEntry { name: name.to_owned(), snapshot, sha256, source, candidate: copy(&candidate_sha256), candidate_sha256, promoted: from.is_some() }
+    SnapshotEntry {
+        name: name.to_owned(),
+        snapshot,
+        sha256,
+        source,
+        candidate: copy(&candidate_sha256),
+        candidate_sha256,
+        promoted: from.is_some(),
+    }
 }
 
 /// The machine's view of one.
@@ -106,16 +137,21 @@ pub fn view(facts: &ConfigMapFacts) -> ConfigMapView {
         Some(_) if facts.digest == entry.candidate_sha256 => Content::Candidate,
         Some(_) => Content::Other,
     };
-    let copied = holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
+    let copied =
+        holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
     ConfigMapView { entry: entry.clone(), copied, content }
 }
 
 /// What the request names, or all that the pod template refers to.
 fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> {
     if let Some(named) = &request.spec.config.config_maps {
-        return named.iter().map(|map| Wanted { name: map.name.clone(), from: map.from.clone(), optional: false }).collect();
+        return named
+            .iter()
+            .map(|map| Wanted { name: map.name.clone(), from: map.from.clone(), optional: false })
+            .collect();
     }
-    let template = workload.and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
+    let template =
+        workload.and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
     template.map(referenced).unwrap_or_default()
 }
 
@@ -140,7 +176,12 @@ fn referenced(spec: &PodSpec) -> Vec<Wanted> {
         }
     }
     // The sidecar's keys are no configuration of the workload: a restore must not bring an old key back.
-    let apps = spec.init_containers.iter().flatten().chain(&spec.containers).filter(|container| container.name != names::SIDECAR_CONTAINER);
+    let apps = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers)
+        .filter(|container| container.name != names::SIDECAR_CONTAINER);
     for container in apps {
         environment(container, &mut add);
     }
@@ -151,7 +192,8 @@ fn environment(container: &Container, add: &mut impl FnMut(&str, Option<bool>)) 
     for map in container.env_from.iter().flatten().filter_map(|source| source.config_map_ref.as_ref()) {
         add(&map.name, map.optional);
     }
-    let keys = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()?.config_map_key_ref.as_ref());
+    let keys =
+        container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()?.config_map_key_ref.as_ref());
     for key in keys {
         add(&key.name, key.optional);
     }
@@ -168,7 +210,9 @@ mod tests {
 
     #[test]
     fn the_digest_covers_data_and_binary_data_and_nothing_else() {
-        let labelled: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "other", "labels": {"a": "b"}}, "data": {"key": "x"}})).unwrap();
+        let labelled: ConfigMap =
+            serde_json::from_value(json!({"metadata": {"name": "other", "labels": {"a": "b"}}, "data": {"key": "x"}}))
+                .unwrap();
         assert_eq!(digest(&map("x")), digest(&labelled));
         assert_ne!(digest(&map("x")), digest(&map("y")));
         let binary: ConfigMap = serde_json::from_value(json!({"binaryData": {"key": "eA=="}})).unwrap();

@@ -15,7 +15,9 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 #[must_use]
 pub fn selects(service: &Service, labels: &BTreeMap<String, String>) -> bool {
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    selector.is_some_and(|selector| !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    selector.is_some_and(|selector| {
+        !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    })
 }
 
 /// The Services that select the pod, or whose slices name it.
@@ -58,7 +60,10 @@ pub fn in_any(around: &Surroundings, uid: &str) -> bool {
 /// The first Service that selects the pod and does not show it ready in each of its address families.
 #[must_use]
 pub fn missing_in(around: &Surroundings, pod: &PodFacts) -> Option<String> {
-    services_of(around, pod).into_iter().find(|service| !in_all_families(around, service, pod.uid())).and_then(|service| service.metadata.name.clone())
+    services_of(around, pod)
+        .into_iter()
+        .find(|service| !in_all_families(around, service, pod.uid()))
+        .and_then(|service| service.metadata.name.clone())
 }
 
 fn in_all_families(around: &Surroundings, service: &Service, uid: &str) -> bool {
@@ -75,9 +80,11 @@ fn in_all_families(around: &Surroundings, service: &Service, uid: &str) -> bool 
 pub fn last(around: &Surroundings, pod: &PodFacts, batch: &[&str]) -> bool {
     let node = pod.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     services_of(around, pod).into_iter().any(|service| {
-        let others = || slices_of(around, service).flat_map(|slice| slice.endpoints.iter()).filter(|endpoint| {
-            ready(endpoint) && uid_of(endpoint).is_none_or(|uid| !batch.contains(&uid))
-        });
+        let others = || {
+            slices_of(around, service)
+                .flat_map(|slice| slice.endpoints.iter())
+                .filter(|endpoint| ready(endpoint) && uid_of(endpoint).is_none_or(|uid| !batch.contains(&uid)))
+        };
         let alone = others().next().is_none();
         alone || local_policy(service) && !others().any(|endpoint| endpoint.node_name.as_deref() == node)
     })
@@ -96,7 +103,8 @@ mod tests {
     use serde_json::json;
 
     fn around(policy: &str, endpoints: serde_json::Value) -> Surroundings {
-        let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "internalTrafficPolicy": policy}});
+        let service =
+            json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "internalTrafficPolicy": policy}});
         let slice = json!({"metadata": {"name": "web-1", "labels": {SERVICE_NAME: "web"}}, "addressType": "IPv4", "endpoints": endpoints});
         Surroundings {
             services: vec![serde_json::from_value(service).unwrap()],

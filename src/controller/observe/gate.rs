@@ -24,7 +24,8 @@ fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
         let why = failure(facts).map_or_else(String::new, |why| format!(": {why}"));
         return Some(format!("the workload has {} of {wanted} pods{why}", own.len()));
     }
-    let unready = own.iter().find_map(|pod| facts.pod(&pod.uid).and_then(|facts_of| why_not_serving(facts, facts_of, pod)));
+    let unready =
+        own.iter().find_map(|pod| facts.pod(&pod.uid).and_then(|facts_of| why_not_serving(facts, facts_of, pod)));
     unready.or_else(|| unavailable(facts, wanted))
 }
 
@@ -37,7 +38,11 @@ pub fn replicas(facts: &Facts) -> usize {
 
 fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> {
     if !view.ready {
-        return Some(format!("{} is not Ready{}", view.name, said(pod).map_or_else(String::new, |said| format!(": {said}"))));
+        return Some(format!(
+            "{} is not Ready{}",
+            view.name,
+            said(pod).map_or_else(String::new, |said| format!(": {said}"))
+        ));
     }
     let service = endpoints::missing_in(&facts.surroundings, pod)?;
     Some(format!("Service {service} does not show {} ready yet", view.name))
@@ -46,12 +51,18 @@ fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> 
 /// The cluster's own words on why a pod does not start: the scheduler's, or the kubelet's.
 fn said(pod: &PodFacts) -> Option<String> {
     let status = pod.pod.status.as_ref()?;
-    let unscheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(message) = unscheduled.and_then(|condition| condition.message.clone()) {
         return Some(format!("{message}; strategy Rolling needs no room for one more pod"));
     }
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref()).find(|waiting| waiting.reason.is_some())?;
+    let waiting = containers
+        .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
+        .find(|waiting| waiting.reason.is_some())?;
     let reason = waiting.reason.clone().unwrap_or_default();
     Some(waiting.message.as_ref().map_or_else(|| reason.clone(), |message| format!("{reason}: {message}")))
 }
@@ -59,7 +70,11 @@ fn said(pod: &PodFacts) -> Option<String> {
 /// Why the `ReplicaSet` creates no pod, such as a quota.
 fn failure(facts: &Facts) -> Option<String> {
     let status = facts.replica_set()?.status.as_ref()?;
-    let condition = status.conditions.iter().flatten().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    let condition = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
     condition.message.clone()
 }
 
@@ -80,6 +95,6 @@ pub fn rollout_under_way(facts: &Facts) -> Option<String> {
     let old: i32 = workload.others.iter().filter_map(|set| set.status.as_ref()).map(|status| status.replicas).sum();
     let newest = workload.newest.as_ref().and_then(|set| set.spec.as_ref()).and_then(|spec| spec.replicas).unwrap_or(0);
     let behind = seen < metadata.generation.unwrap_or(0) || usize::try_from(newest).unwrap_or(0) != replicas(facts);
-    (old > 0 || behind || workload.newest.is_none()).then(|| format!("waiting for the rollout of Deployment {name} that is under way ({old} old pods)"))
+    (old > 0 || behind || workload.newest.is_none())
+        .then(|| format!("waiting for the rollout of Deployment {name} that is under way ({old} old pods)"))
 }
-

@@ -21,7 +21,9 @@ use crate::controller::error::Error;
 use crate::controller::facts::Facts;
 use crate::controller::memory::Run;
 use crate::controller::objects::{again_name, plan_name};
-use crate::machine::{Asked, Budget, ConfigMapView, Deadline, Gate, Hold, Lock, Observed, PlanView, Pod, Soak, Target, cursor};
+use crate::machine::{
+    Asked, Budget, ConfigMapView, Deadline, Gate, Hold, Lock, Observed, PlanView, Pod, Soak, Target, cursor,
+};
 use std::time::{Duration, Instant};
 
 /// Reads the world and makes the machine's view of it; absent when the request no longer exists.
@@ -32,7 +34,8 @@ pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Optio
     let Some(facts) = read::read(ctx, namespace, name).await? else { return Ok(None) };
     let mut run = ctx.memory.run(facts.uid());
     let mut observed = view(&facts, &ctx.config.current(), ctx.keys.id(), &mut run, Instant::now());
-    let batch: Vec<&Pod> = batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
+    let batch: Vec<&Pod> =
+        batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
     let step = observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
     observed.budget = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
     ctx.memory.keep(facts.uid(), run);
@@ -67,8 +70,16 @@ fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant)
             again_name: again_name(&facts.request),
             again_written: facts.again.is_some(),
         },
-        deadline: if waited >= seconds(facts.request.spec.progress_deadline_seconds) { Deadline::Passed } else { Deadline::Ahead },
-        soak: if gate == Gate::Open && soaked >= seconds(facts.request.spec.verify.soak_seconds) { Soak::Over } else { Soak::Running },
+        deadline: if waited >= seconds(facts.request.spec.progress_deadline_seconds) {
+            Deadline::Passed
+        } else {
+            Deadline::Ahead
+        },
+        soak: if gate == Gate::Open && soaked >= seconds(facts.request.spec.verify.soak_seconds) {
+            Soak::Over
+        } else {
+            Soak::Running
+        },
         refusal: run.refusal.clone(),
         budget: Budget::NotAsked,
         cursor,
@@ -129,11 +140,15 @@ fn hold(facts: &Facts, limits: &Restart, before: bool) -> Option<Hold> {
         return Some(Hold { message, bounded: true });
     }
     let most = usize::try_from(limits.max_concurrent_per_namespace).unwrap_or(usize::MAX);
-    let message = || format!("{} restarts are under way in this namespace, as many as the controller allows (maxConcurrentPerNamespace)", facts.others_under_way);
+    let message = || {
+        format!(
+            "{} restarts are under way in this namespace, as many as the controller allows (maxConcurrentPerNamespace)",
+            facts.others_under_way
+        )
+    };
     (facts.others_under_way >= most).then(|| Hold { message: message(), bounded: false })
 }
 
 fn config(facts: &Facts) -> Vec<ConfigMapView> {
     facts.config.iter().map(config_maps::view).collect()
 }
-

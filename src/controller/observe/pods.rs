@@ -84,7 +84,9 @@ pub fn is_ready(pod: &Pod) -> bool {
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten()))
+    pod.status.iter().flat_map(|status| {
+        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
+    })
 }
 
 fn restarts(pod: &Pod) -> i32 {
@@ -97,13 +99,19 @@ fn broken(pod: &Pod) -> Option<String> {
         let last = container.state.iter().chain(&container.last_state).find_map(|state| state.terminated.as_ref());
         let said = last.map_or_else(String::new, |end| format!(", exit code {}", end.exit_code));
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        format!("container {} of {name} exited {} times{said}; see kubectl logs {name} -c {}", container.name, exits(container), container.name)
+        format!(
+            "container {} of {name} exited {} times{said}; see kubectl logs {name} -c {}",
+            container.name,
+            exits(container),
+            container.name
+        )
     })
 }
 
 fn exits(container: &ContainerStatus) -> i32 {
     let ended = container.state.as_ref().is_some_and(|state| {
-        state.terminated.is_some() || state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"))
+        state.terminated.is_some()
+            || state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"))
     });
     container.restart_count + i32::from(ended)
 }
@@ -176,7 +184,10 @@ mod tests {
         let pod = |restarts: i32, waiting: &str| -> Pod {
             let state = serde_json::json!({"waiting": {"reason": waiting}});
             let container = serde_json::json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts, "state": state});
-            serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}})).unwrap()
+            serde_json::from_value(
+                serde_json::json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}),
+            )
+            .unwrap()
         };
         assert!(broken(&pod(1, "CrashLoopBackOff")).is_some());
         assert!(broken(&pod(2, "ContainerCreating")).is_some());

@@ -68,9 +68,12 @@ pub fn before_the_run(request: &RestartRequest) -> bool {
 
 async fn list(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Vec<PlannedPod>>, Error> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), namespace);
-    let Some(map) = call(format!("read the list of pods {namespace}/{name}"), api.get_opt(name)).await? else { return Ok(None) };
+    let Some(map) = call(format!("read the list of pods {namespace}/{name}"), api.get_opt(name)).await? else {
+        return Ok(None);
+    };
     let text = map.data.as_ref().and_then(|data| data.get("pods")).map_or("", String::as_str);
-    let pods = serde_json::from_str(text).map_err(|error| Error::Internal(format!("the list of pods {namespace}/{name} cannot be read: {error}")))?;
+    let pods = serde_json::from_str(text)
+        .map_err(|error| Error::Internal(format!("the list of pods {namespace}/{name} cannot be read: {error}")))?;
     Ok(Some(pods))
 }
 
@@ -86,11 +89,15 @@ async fn terminating(ctx: &Context, namespace: &str, request: &RestartRequest) -
 async fn workload(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Option<Workload>, Error> {
     let name = &request.spec.target_ref.name;
     let deployments: Api<Deployment> = Api::namespaced(ctx.reader.clone(), namespace);
-    let Some(deployment) = call(format!("read Deployment {namespace}/{name}"), deployments.get_opt(name)).await? else { return Ok(None) };
+    let Some(deployment) = call(format!("read Deployment {namespace}/{name}"), deployments.get_opt(name)).await? else {
+        return Ok(None);
+    };
     let sets: Api<ReplicaSet> = Api::namespaced(ctx.reader.clone(), namespace);
     let all = call(format!("list ReplicaSets of {namespace}/{name}"), sets.list(&selector(&deployment))).await?;
     let uid = deployment.metadata.uid.clone().unwrap_or_default();
-    let owned = |set: &ReplicaSet| set.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid && owner.controller == Some(true));
+    let owned = |set: &ReplicaSet| {
+        set.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid && owner.controller == Some(true))
+    };
     let mut sets: Vec<ReplicaSet> = all.items.into_iter().filter(owned).collect();
     sets.sort_by_key(|set| std::cmp::Reverse(revision(set)));
     let others = sets.split_off(sets.len().min(1));
@@ -104,11 +111,20 @@ fn revision(set: &ReplicaSet) -> i64 {
 }
 
 fn selector(deployment: &Deployment) -> ListParams {
-    let labels = deployment.spec.as_ref().map(|spec| spec.selector.clone()).and_then(|selector| Selector::try_from(selector).ok());
+    let labels = deployment
+        .spec
+        .as_ref()
+        .map(|spec| spec.selector.clone())
+        .and_then(|selector| Selector::try_from(selector).ok());
     labels.map_or_else(ListParams::default, |labels| ListParams::default().labels_from(&labels))
 }
 
-async fn history(ctx: &Context, namespace: &str, request: &RestartRequest, workload_uid: &str) -> Result<Option<RestartHistory>, Error> {
+async fn history(
+    ctx: &Context,
+    namespace: &str,
+    request: &RestartRequest,
+    workload_uid: &str,
+) -> Result<Option<RestartHistory>, Error> {
     if workload_uid.is_empty() {
         return Ok(None);
     }
@@ -122,9 +138,12 @@ async fn pods(ctx: &Context, namespace: &str, workload: Option<&Workload>) -> Re
     let api: Api<Pod> = Api::namespaced(ctx.reader.clone(), namespace);
     let params = workload.map_or_else(ListParams::default, |workload| selector(&workload.deployment));
     let mut all = call(format!("list pods in {namespace}"), api.list(&params)).await?.items;
-    let detached = |pod: &Pod| pod.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::DETACHED_BY));
+    let detached =
+        |pod: &Pod| pod.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::DETACHED_BY));
     all.retain(|pod| (workload.is_some() || detached(pod)) && !ended(pod));
-    all.sort_by(|a, b| (&a.metadata.creation_timestamp, &a.metadata.name).cmp(&(&b.metadata.creation_timestamp, &b.metadata.name)));
+    all.sort_by(|a, b| {
+        (&a.metadata.creation_timestamp, &a.metadata.name).cmp(&(&b.metadata.creation_timestamp, &b.metadata.name))
+    });
     Ok(all.into_iter().map(|pod| PodFacts { pod, asked: false, report: None, silence: String::new() }).collect())
 }
 
@@ -150,11 +169,18 @@ async fn others_under_way(ctx: &Context, namespace: &str, request: &RestartReque
 
 /// Asks the sidecars that the step depends on, all at once.
 async fn ask_sidecars(ctx: &Context, facts: &mut Facts) {
-    let wanted: BTreeMap<String, (String, String)> = facts.pods.iter().filter(|pod| matters(facts, pod)).map(|pod| {
-        let ip = pod.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
-        (pod.uid().to_owned(), (ip, pod.uid().to_owned()))
-    }).collect();
-    let calls = wanted.into_values().map(|(ip, uid)| async move { (ctx.sidecars.report(&ip, Sidecars::PORT, &uid).await, uid) });
+    let wanted: BTreeMap<String, (String, String)> = facts
+        .pods
+        .iter()
+        .filter(|pod| matters(facts, pod))
+        .map(|pod| {
+            let ip = pod.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
+            (pod.uid().to_owned(), (ip, pod.uid().to_owned()))
+        })
+        .collect();
+    let calls = wanted
+        .into_values()
+        .map(|(ip, uid)| async move { (ctx.sidecars.report(&ip, Sidecars::PORT, &uid).await, uid) });
     for (answer, uid) in join_all(calls).await {
         let Some(pod) = facts.pods.iter_mut().find(|pod| pod.uid() == uid) else { continue };
         pod.asked = true;
@@ -172,9 +198,10 @@ fn matters(facts: &Facts, pod: &PodFacts) -> bool {
     let status = facts.request.status.as_ref();
     match status.and_then(|status| status.step) {
         None | Some(Step::Queued | Step::Preparing) => !facts.request.spec.force,
-        Some(Step::Surging | Step::Reserving | Step::Draining | Step::Evicting) => status.is_some_and(|status| status.pods.iter().any(|entry| entry.uid == pod.uid())),
+        Some(Step::Surging | Step::Reserving | Step::Draining | Step::Evicting) => {
+            status.is_some_and(|status| status.pods.iter().any(|entry| entry.uid == pod.uid()))
+        }
         Some(Step::Restoring) => true,
         Some(Step::Verifying | Step::Finishing | Step::Finished) => false,
     }
 }
-

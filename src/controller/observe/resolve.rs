@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** pure; once recorded in the status the recorded values rule.
 
-use crate::api::{RestartRequestSpec, Resolved, StrategyType, TargetKind};
+use crate::api::{Resolved, RestartRequestSpec, StrategyType, TargetKind};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Surroundings, Workload, template_hash};
 use crate::controller::observe::endpoints;
@@ -14,7 +14,12 @@ const HEADLESS_SECONDS: i32 = 30;
 
 /// The values that the run will have.
 #[must_use]
-pub fn resolve(spec: &RestartRequestSpec, limits: &Restart, workload: Option<&Workload>, around: &Surroundings) -> Resolved {
+pub fn resolve(
+    spec: &RestartRequestSpec,
+    limits: &Restart,
+    workload: Option<&Workload>,
+    around: &Surroundings,
+) -> Resolved {
     let deployment = workload.map(|workload| &workload.deployment);
     let newest = workload.and_then(|workload| workload.newest.as_ref());
     let quiet = spec.drain.quiet_seconds.unwrap_or(limits.quiet_seconds);
@@ -41,7 +46,11 @@ fn strategy(spec: &RestartRequestSpec) -> StrategyType {
 
 fn max_parallel(spec: &RestartRequestSpec, deployment: &Deployment) -> i32 {
     let asked = spec.strategy.as_ref().and_then(|strategy| strategy.max_parallel.as_ref());
-    let rolling = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref()).and_then(|strategy| strategy.rolling_update.as_ref());
+    let rolling = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.strategy.as_ref())
+        .and_then(|strategy| strategy.rolling_update.as_ref());
     let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
     let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     asked.or(surge).map_or(1, |value| count(value, replicas)).max(1)

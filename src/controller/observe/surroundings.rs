@@ -51,7 +51,11 @@ pub async fn obstacles(ctx: &Context, facts: &mut Facts) -> Result<(), Error> {
 }
 
 fn template_labels(facts: &Facts) -> BTreeMap<String, String> {
-    let template = facts.workload.as_ref().and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.metadata.as_ref());
+    let template = facts
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.deployment.spec.as_ref())
+        .and_then(|spec| spec.template.metadata.as_ref());
     template.and_then(|metadata| metadata.labels.clone()).unwrap_or_default()
 }
 
@@ -67,11 +71,21 @@ fn named(kind: &str, metadata: &ObjectMeta) -> String {
 fn hash_selectors(facts: &Facts, policies: &[NetworkPolicy]) -> Vec<String> {
     let around = &facts.surroundings;
     let services = around.services.iter().filter(|service| {
-        service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| selector.contains_key(names::POD_TEMPLATE_HASH))
+        service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.selector.as_ref())
+            .is_some_and(|selector| selector.contains_key(names::POD_TEMPLATE_HASH))
     });
-    let budgets = around.budgets.iter().filter(|budget| budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(by_hash));
-    let policies = policies.iter().filter(|policy| policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()).is_some_and(by_hash));
-    services.map(|service| named("Service", &service.metadata))
+    let budgets = around
+        .budgets
+        .iter()
+        .filter(|budget| budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(by_hash));
+    let policies = policies
+        .iter()
+        .filter(|policy| policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()).is_some_and(by_hash));
+    services
+        .map(|service| named("Service", &service.metadata))
         .chain(budgets.map(|budget| named("PodDisruptionBudget", &budget.metadata)))
         .chain(policies.map(|policy| named("NetworkPolicy", &policy.metadata)))
         .collect()
@@ -80,15 +94,28 @@ fn hash_selectors(facts: &Facts, policies: &[NetworkPolicy]) -> Vec<String> {
 /// `DaemonSets` and bare `ReplicaSets` adopt any orphan that they select; a Deployment's own carry the hash.
 fn adopters(facts: &Facts, daemons: &[DaemonSet], sets: &[ReplicaSet]) -> Vec<String> {
     let labels = template_labels(facts);
-    let selects = |selector: LabelSelector| Selector::try_from(selector).is_ok_and(|selector| selector.matches(&labels));
-    let daemons = daemons.iter().filter(|daemon| daemon.spec.as_ref().is_some_and(|spec| selects(spec.selector.clone())));
+    let selects =
+        |selector: LabelSelector| Selector::try_from(selector).is_ok_and(|selector| selector.matches(&labels));
+    let daemons =
+        daemons.iter().filter(|daemon| daemon.spec.as_ref().is_some_and(|spec| selects(spec.selector.clone())));
     let sets = sets.iter().filter(|set| set.spec.as_ref().is_some_and(|spec| selects(spec.selector.clone())));
-    daemons.map(|daemon| named("DaemonSet", &daemon.metadata)).chain(sets.map(|set| named("ReplicaSet", &set.metadata))).collect()
+    daemons
+        .map(|daemon| named("DaemonSet", &daemon.metadata))
+        .chain(sets.map(|set| named("ReplicaSet", &set.metadata)))
+        .collect()
 }
 
 async fn exclusive_claims(ctx: &Context, facts: &Facts) -> Result<Vec<String>, Error> {
-    let template = facts.workload.as_ref().and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
-    let used: Vec<&str> = template.iter().flat_map(|spec| spec.volumes.iter().flatten()).filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str())).collect();
+    let template = facts
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.deployment.spec.as_ref())
+        .and_then(|spec| spec.template.spec.as_ref());
+    let used: Vec<&str> = template
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten())
+        .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
+        .collect();
     if used.is_empty() {
         return Ok(vec![]);
     }

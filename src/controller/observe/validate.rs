@@ -12,7 +12,10 @@ pub fn invalid(config: &ConfigMapFacts) -> Option<String> {
     let (map, source) = (&config.entry.name, candidate.metadata.name.as_deref().unwrap_or_default());
     let broken = candidate.data.iter().flatten().find_map(|(key, text)| Some((key, problem(key, text)?)))?;
     let from = if config.entry.promoted && source != map { format!(" (from {source})") } else { String::new() };
-    Some(format!("key {} of ConfigMap {map}{from} does not parse: {}; correct it and apply another request", broken.0, broken.1))
+    Some(format!(
+        "key {} of ConfigMap {map}{from} does not parse: {}; correct it and apply another request",
+        broken.0, broken.1
+    ))
 }
 
 fn problem(key: &str, text: &str) -> Option<String> {
@@ -35,7 +38,8 @@ fn json(text: &str) -> Option<String> {
 
 /// A file may hold several documents.
 fn yaml(text: &str) -> Option<String> {
-    let error = serde_yaml::Deserializer::from_str(text).find_map(|document| serde_yaml::Value::deserialize(document).err())?;
+    let error =
+        serde_yaml::Deserializer::from_str(text).find_map(|document| serde_yaml::Value::deserialize(document).err())?;
     Some(error.location().map_or_else(|| "at its end".to_owned(), |at| place(at.line(), at.column())))
 }
 
