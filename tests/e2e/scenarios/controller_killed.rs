@@ -106,7 +106,10 @@ pub async fn for_good(space: &Space) -> Result<Figures> {
     let slow = slow.stop().await;
     controller::bring_back(&space.cluster.client).await?;
     let (after, slow) = (after?, slow?);
-    ensure!(after <= BACK_WITHIN, "the cordoned pod was Ready again {after:.1?} after the kill, not within {BACK_WITHIN:?}");
+    ensure!(
+        after <= BACK_WITHIN,
+        "the cordoned pod was Ready again {after:.1?} after the kill, not within {BACK_WITHIN:?}"
+    );
     let status = request.ended(240).await?;
     ensure!(status.phase == Some(Phase::Completed), "the run did not complete: {}", sentence(&status));
     app.settled().await?;
