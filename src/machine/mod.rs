@@ -16,6 +16,8 @@ mod pending;
 mod preparing;
 mod recovering;
 mod restarting;
+#[cfg(test)]
+mod tests;
 mod waiting_requests;
 
 pub use decision::{Change, Decision, Effect, PlannedPod, PodRef};

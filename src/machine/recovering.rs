@@ -150,12 +150,22 @@ fn release(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     if !effects.is_empty() {
         return Some(Decision::Act(effects));
     }
-    // A sidecar that does not answer may hold a lease yet: its pod would be NotReady in a moment.
-    let doubtful = |pod: &&Pod| matches!(pod.drain, Drain::Unknown { overdue: false });
     let unready: Vec<&Pod> =
-        detached(observed).into_iter().filter(|pod| !pod.ready || !pod.in_slices || doubtful(pod)).collect();
+        observed.pods.iter().filter(|pod| pod.alive() && (unready(pod) || doubtful(cursor, pod))).collect();
     (!unready.is_empty() && observed.deadline == Deadline::Ahead)
         .then(|| Decision::Wait(format!("waiting for {} to be Ready again", names(&unready))))
+}
+
+/// It cannot go back yet.
+fn unready(pod: &Pod) -> bool {
+    pod.attachment == Attachment::Detached && (!pod.ready || !pod.in_slices)
+}
+
+/// A sidecar that does not answer may hold a lease yet: its pod would be NotReady in a moment.
+fn doubtful(cursor: &Cursor, pod: &Pod) -> bool {
+    let listed = cursor.batch.iter().any(|progress| progress.uid == pod.uid && progress.state != PodState::Expendable);
+    let ours = pod.attachment == Attachment::Detached || listed;
+    ours && matches!(pod.drain, Drain::Unknown { overdue: false })
 }
 
 /// Detached pods go back once the replacements that must go for them are ranked first and drained.

@@ -1,0 +1,320 @@
+//! What the controller's writes do to a world.
+//!
+//! **Invariant:** every effect carries its preconditions; one that does not meet them changes nothing.
+
+use crate::observe::{compressed, now, status};
+use crate::world::{Asleep, Data, Holder, Lease, Place, Scenario, Sleeper, Status, Workload, World};
+use restart_controller::api::PodState;
+use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
+
+/// The world after that status write: through the real `fold` and `cursor`.
+pub fn record(world: &World, scenario: &Scenario, change: &Change) -> World {
+    let (written, batch) = written(world, scenario, change);
+    let mut next = world.clone();
+    enter(&mut next, written);
+    for (pod, (state, late)) in next.pods.iter_mut().zip(batch) {
+        (pod.batch, pod.late) = (state, late);
+    }
+    next
+}
+
+/// What the status will say, and of each pod: its state in the batch, and whether it was born late.
+fn written(world: &World, scenario: &Scenario, change: &Change) -> (Status, Vec<(Option<PodState>, bool)>) {
+    let after = fold(&status(world, scenario), change, None, &now());
+    let of = |index: usize| {
+        let uid = crate::observe::uid(index);
+        let state = after.pods.iter().find(|progress| progress.uid == uid).map(|progress| progress.state);
+        (state, after.plan.as_ref().is_some_and(|plan| plan.late.contains(&uid)))
+    };
+    (compressed(&after), (0..world.pods.len()).map(of).collect())
+}
+
+fn enter(world: &mut World, written: Status) {
+    if world.step() != Some(written.step) {
+        world.deadline = false;
+        world.soaked = false;
+    }
+    world.status = Some(written);
+    world.refused = None;
+    world.request_changed();
+}
+
+/// The world in which that status write waits.
+pub fn record_later(world: &World, scenario: &Scenario, change: &Change) -> World {
+    let (written, batch) = written(world, scenario, change);
+    let mut next = world.clone();
+    for (pod, (state, late)) in next.pods.iter_mut().zip(batch) {
+        pod.asleep = Asleep::Batch(state, late);
+    }
+    next.sleeper = Sleeper::Record(written);
+    next
+}
+
+fn kind(effect: &Effect) -> Option<RefusedEffect> {
+    match effect {
+        Effect::CopyConfigMaps => Some(RefusedEffect::Copy),
+        Effect::Promote(_) => Some(RefusedEffect::Promotion),
+        Effect::Restore(_) => Some(RefusedEffect::Restore),
+        Effect::WritePlan(_)
+        | Effect::WritePlanAgain(_)
+        | Effect::Detach(_)
+        | Effect::Reattach(_)
+        | Effect::MarkExpendable(_)
+        | Effect::Evict(_)
+        | Effect::Delete(_) => Some(RefusedEffect::Other),
+        Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::TakeLock
+        | Effect::ReleaseLock(_)
+        | Effect::Cordon(_)
+        | Effect::Release(_) => None,
+    }
+}
+
+/// Carries the effect out, if its preconditions hold.
+pub fn apply(world: &mut World, scenario: &Scenario, effect: &Effect) {
+    let refused = kind(effect).filter(|kind| world.refusing == Some(*kind));
+    if refused.is_some() {
+        world.refused = refused;
+        return;
+    }
+    match effect {
+        Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::TakeLock
+        | Effect::ReleaseLock(_)
+        | Effect::CopyConfigMaps
+        | Effect::Promote(_)
+        | Effect::Restore(_) => global(world, scenario, asleep(effect)),
+        Effect::WritePlan(pods) => {
+            mark(world, pods.iter().map(|pod| &pod.uid));
+            global(world, scenario, Sleeper::WritePlan);
+        }
+        Effect::WritePlanAgain(pods) => {
+            mark(world, pods.iter().map(|pod| &pod.uid));
+            global(world, scenario, Sleeper::WritePlanAgain);
+        }
+        Effect::Detach(pod)
+        | Effect::Reattach(pod)
+        | Effect::Cordon(pod)
+        | Effect::Release(pod)
+        | Effect::MarkExpendable(pod)
+        | Effect::Evict(pod)
+        | Effect::Delete(pod) => on_pod(world, scenario, index(pod), asleep_on_pod(effect)),
+    }
+}
+
+/// Makes it wait instead.
+pub fn apply_later(world: &mut World, effect: &Effect) {
+    match effect {
+        Effect::WritePlan(pods) | Effect::WritePlanAgain(pods) => {
+            mark(world, pods.iter().map(|pod| &pod.uid));
+            world.sleeper = asleep(effect);
+        }
+        Effect::Detach(pod)
+        | Effect::Reattach(pod)
+        | Effect::Cordon(pod)
+        | Effect::Release(pod)
+        | Effect::MarkExpendable(pod)
+        | Effect::Evict(pod)
+        | Effect::Delete(pod) => world.pods[index(pod)].asleep = asleep_on_pod(effect),
+        Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::TakeLock
+        | Effect::ReleaseLock(_)
+        | Effect::CopyConfigMaps
+        | Effect::Promote(_)
+        | Effect::Restore(_) => world.sleeper = asleep(effect),
+    }
+}
+
+fn mark<'a>(world: &mut World, uids: impl Iterator<Item = &'a String>) {
+    for uid in uids {
+        let index: usize = uid.parse().expect("a uid of this model");
+        world.pods[index].asleep = Asleep::Listed;
+    }
+}
+
+pub fn index(pod: &PodRef) -> usize {
+    pod.uid.parse().expect("a uid of this model")
+}
+
+fn asleep(effect: &Effect) -> Sleeper {
+    match effect {
+        Effect::AddFinalizer => Sleeper::AddFinalizer,
+        Effect::RemoveFinalizer => Sleeper::RemoveFinalizer,
+        Effect::TakeLock => Sleeper::TakeLock,
+        Effect::ReleaseLock(_) => Sleeper::ReleaseLock,
+        Effect::CopyConfigMaps => Sleeper::Copy,
+        Effect::WritePlan(_) => Sleeper::WritePlan,
+        Effect::WritePlanAgain(_) => Sleeper::WritePlanAgain,
+        Effect::Promote(_) => Sleeper::Promote,
+        Effect::Restore(_) => Sleeper::Restore,
+        Effect::Detach(_)
+        | Effect::Reattach(_)
+        | Effect::Cordon(_)
+        | Effect::Release(_)
+        | Effect::MarkExpendable(_)
+        | Effect::Evict(_)
+        | Effect::Delete(_) => unreachable!("an effect on a pod"),
+    }
+}
+
+fn asleep_on_pod(effect: &Effect) -> Asleep {
+    match effect {
+        Effect::Detach(_) => Asleep::Detach,
+        Effect::Reattach(_) => Asleep::Reattach,
+        Effect::Cordon(_) => Asleep::Cordon,
+        Effect::Release(_) => Asleep::Release,
+        Effect::MarkExpendable(_) => Asleep::MarkExpendable,
+        Effect::Evict(_) => Asleep::Evict,
+        Effect::Delete(_) => Asleep::Delete,
+        Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::TakeLock
+        | Effect::ReleaseLock(_)
+        | Effect::CopyConfigMaps
+        | Effect::WritePlan(_)
+        | Effect::WritePlanAgain(_)
+        | Effect::Promote(_)
+        | Effect::Restore(_) => unreachable!("no effect on a pod"),
+    }
+}
+
+/// An effect on anything but a pod; one that waited wakes up here too.
+pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
+    let entry = world.entry(scenario);
+    match effect {
+        Sleeper::Nothing => {}
+        Sleeper::AddFinalizer => {
+            if !world.deleting && !world.finalizer {
+                world.finalizer = true;
+                world.request_changed();
+            }
+        }
+        Sleeper::RemoveFinalizer => {
+            if world.finalizer {
+                world.finalizer = false;
+                world.gone |= world.deleting;
+                world.request_changed();
+            }
+        }
+        Sleeper::TakeLock => {
+            if world.workload != Workload::Gone && matches!(world.holder, Holder::Free | Holder::Done) {
+                world.holder = Holder::Ours;
+                world.history_changed();
+            }
+        }
+        Sleeper::ReleaseLock => {
+            if world.holder == Holder::Ours {
+                world.holder = Holder::Done;
+                world.history_changed();
+            }
+        }
+        Sleeper::Copy => {
+            for data in [entry.snapshot, entry.candidate] {
+                if data != Data::Missing {
+                    world.copies[data as usize] = true;
+                }
+            }
+        }
+        Sleeper::WritePlan => write_list(world, false),
+        Sleeper::WritePlanAgain => write_list(world, true),
+        Sleeper::Promote => {
+            if world.live == entry.snapshot && entry.snapshot != entry.candidate {
+                world.live = entry.candidate;
+                world.promotions += 1;
+                world.config_map_changed();
+            }
+        }
+        Sleeper::Restore => {
+            if world.live == entry.candidate && entry.snapshot != entry.candidate {
+                world.live = entry.snapshot;
+                world.restores += 1;
+                world.config_map_changed();
+            }
+        }
+        Sleeper::Record(written) => {
+            for pod in &mut world.pods {
+                if let Asleep::Batch(state, late) = pod.asleep {
+                    (pod.batch, pod.late) = (state, late);
+                }
+            }
+            enter(world, written);
+        }
+    }
+    if world.sleeper == effect {
+        world.wake();
+    }
+}
+
+/// The list is created once; whoever comes second finds it there.
+fn write_list(world: &mut World, again: bool) {
+    let written = if again { &mut world.again_written } else { &mut world.plan_written };
+    let first = !std::mem::replace(written, true);
+    for pod in &mut world.pods {
+        if pod.asleep == Asleep::Listed {
+            pod.asleep = Asleep::Nothing;
+            if first && again {
+                pod.again = true;
+            } else if first {
+                (pod.planned, pod.restarted) = (true, false);
+            }
+        }
+    }
+}
+
+/// An effect on a pod; one that waited wakes up here too.
+pub fn on_pod(world: &mut World, scenario: &Scenario, index: usize, effect: Asleep) {
+    let allowed = world.may_evict(scenario, &world.pods[index]);
+    let pod = &mut world.pods[index];
+    if pod.asleep == effect {
+        pod.asleep = Asleep::Nothing;
+    }
+    if pod.terminating {
+        return;
+    }
+    match effect {
+        Asleep::Nothing | Asleep::Listed | Asleep::Batch(..) => {}
+        Asleep::Detach => {
+            if pod.place == Place::Attached {
+                pod.place = Place::Detached;
+                pod.touched();
+            }
+        }
+        Asleep::Reattach => {
+            if pod.place == Place::Detached {
+                pod.place = Place::Attached;
+                pod.touched();
+            }
+        }
+        Asleep::Cordon => {
+            if !pod.silent {
+                if pod.lease == Lease::None {
+                    pod.busy = pod.in_slices || pod.ready;
+                    pod.stuck = false;
+                }
+                pod.lease = Lease::Fresh;
+                pod.challenged();
+            }
+        }
+        Asleep::Release => {
+            if !pod.silent && pod.lease != Lease::None {
+                (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
+                pod.challenged();
+            }
+        }
+        Asleep::MarkExpendable => {
+            if !pod.expendable {
+                pod.expendable = true;
+                pod.touched();
+            }
+        }
+        Asleep::Evict => {
+            if allowed {
+                pod.terminate();
+            }
+        }
+        Asleep::Delete => pod.terminate(),
+    }
+}

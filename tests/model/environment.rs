@@ -1,0 +1,283 @@
+//! What happens around the controller: the calm part, which Kubernetes does by itself, and the disturbances.
+//!
+//! **Invariant:** calm moves always end: each brings a pod nearer to where its lease and its configuration let it be.
+
+use crate::world::{Data, Disturbance, Holder, Lease, Place, Pod, Scenario, Workload, World};
+use restart_controller::api::{PodState, Step};
+
+/// What happened, and to which pod; a sentence is made of it only for a path that is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Calm(&'static str, Option<usize>),
+    Disturbed(Disturbance, Option<usize>),
+}
+
+/// What the `ReplicaSet` does when it has too many pods.
+pub const DELETES: &str = "the ReplicaSet deletes";
+
+/// A move and the world after it.
+pub type Moved = (Event, World);
+
+fn moved(world: &World, event: Event, change: impl FnOnce(&mut World)) -> Moved {
+    let mut next = world.clone();
+    change(&mut next);
+    (event, next)
+}
+
+fn changed(world: &World, what: &'static str, pod: Option<usize>, change: impl FnOnce(&mut World)) -> Moved {
+    moved(world, Event::Calm(what, pod), change)
+}
+
+/// What Kubernetes does by itself.
+pub fn calm(world: &World, scenario: &Scenario) -> Vec<Moved> {
+    let mut moves = vec![];
+    for index in 0..world.pods.len() {
+        if index > 0 && world.pods[index] == world.pods[index - 1] {
+            continue;
+        }
+        moves.extend(of_pod(world, scenario, index));
+    }
+    replica_set(world, &mut moves);
+    if world.held && world.step().is_none_or(|step| step == Step::Queued) {
+        moves.push(changed(world, "what the request waited for ends", None, |next| next.held = false));
+    }
+    moves
+}
+
+pub fn healthy(scenario: &Scenario, pod: &Pod) -> bool {
+    !(scenario.bad && pod.runs == Data::New) && pod.runs != Data::Missing
+}
+
+pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
+    let pod = world.pods[index];
+    let on = |label: &'static str, change: &dyn Fn(&mut Pod)| {
+        changed(world, label, Some(index), |next| change(&mut next.pods[index]))
+    };
+    if pod.terminating {
+        return vec![changed(world, "gone", Some(index), |next| {
+            next.pods.remove(index);
+        })];
+    }
+    let mut moves = vec![];
+    if world.workload == Workload::Gone && pod.place != Place::Foreign {
+        moves.push(on("garbage collected", &Pod::terminate));
+    }
+    moves.extend(kubelet(world, scenario, index, &pod));
+    if scenario.service && pod.in_slices != pod.ready {
+        let ready = pod.ready;
+        moves.push(on("slices follow", &|pod| pod.in_slices = ready));
+    }
+    if pod.lease != Lease::None && pod.busy && !pod.stuck && !pod.in_slices {
+        moves.push(on("drained and quiet", &|pod| pod.busy = false));
+    }
+    if pod.silent && pod.lease != Lease::None {
+        moves.push(on("lease of a silent sidecar runs out", &|pod| {
+            (pod.lease, pod.busy, pod.stuck) = (Lease::None, false, false);
+        }));
+    }
+    moves
+}
+
+fn kubelet(world: &World, scenario: &Scenario, index: usize, pod: &Pod) -> Option<Moved> {
+    let (healthy, live) = (healthy(scenario, pod), world.live);
+    let wanted = healthy && pod.lease == Lease::None;
+    let on = |label: &'static str, change: &dyn Fn(&mut Pod)| {
+        changed(world, label, Some(index), |next| {
+            change(&mut next.pods[index]);
+            next.pods[index].touched();
+        })
+    };
+    if pod.ready != wanted {
+        return Some(on(if wanted { "ready" } else { "not ready" }, &|pod| pod.ready = wanted));
+    }
+    if !healthy && !pod.broken && pod.runs != Data::Missing {
+        return Some(on("exits twice", &|pod| (pod.broken, pod.restarted) = (true, true)));
+    }
+    let cured = !healthy && live != Data::Missing && !(scenario.bad && live == Data::New);
+    cured.then(|| on("restarts on the present configuration", &|pod| pod.runs = live))
+}
+
+/// Creates when too few, deletes when too many: not ready, then cheapest, then any (crowded nodes, notes on putting back).
+fn replica_set(world: &World, moves: &mut Vec<Moved>) {
+    let foreign = world.pods.iter().filter(|pod| pod.place == Place::Foreign && !pod.terminating).count();
+    let (wanted, own) = (usize::from(world.replicas), world.own());
+    let wanted = match world.workload {
+        Workload::Gone => return,
+        Workload::Same => wanted,
+        Workload::RollingOut => wanted.saturating_sub(foreign),
+    };
+    if world.namespace_terminating {
+        return;
+    }
+    let create =
+        |place: Place| changed(world, "a pod is created", None, |next| next.pods.push(Pod::new(next.live, place)));
+    if world.workload == Workload::RollingOut && foreign < usize::from(world.replicas) {
+        moves.push(create(Place::Foreign));
+    }
+    if own < wanted {
+        moves.push(create(Place::Attached));
+    }
+    if own > wanted {
+        moves.extend(too_many(world));
+    }
+}
+
+fn too_many(world: &World) -> Vec<Moved> {
+    let rank = |pod: &Pod| (pod.ready, !pod.expendable);
+    let lowest = world.pods.iter().filter(|pod| pod.own()).map(rank).min();
+    let all = world.pods.iter().enumerate().filter(|(_, pod)| pod.own() && Some(rank(pod)) == lowest);
+    all.map(|(index, _)| changed(world, DELETES, Some(index), |next| next.pods[index].terminate())).collect()
+}
+
+/// Time passes when nothing else happens: first the waits of pods, then the deadline.
+pub fn time(world: &World) -> Option<Moved> {
+    let draining = |pod: &Pod| !pod.terminating && (pod.lease != Lease::None || pod.silent) && !pod.overdue;
+    if world.pods.iter().any(draining) || !world.soaked {
+        return Some(changed(world, "timeoutSeconds pass", None, |next| {
+            next.soaked = true;
+            for pod in next.pods.iter_mut().filter(|pod| !pod.terminating) {
+                pod.overdue |= pod.lease != Lease::None || pod.silent;
+                if pod.lease != Lease::None {
+                    pod.lease = Lease::Stale;
+                }
+            }
+        }));
+    }
+    (!world.deadline).then(|| changed(world, "progressDeadlineSeconds pass", None, |next| next.deadline = true))
+}
+
+/// Leases of pods that no run cares for run out.
+pub fn leases_end(world: &World) -> Option<Moved> {
+    let leased = world.pods.iter().any(|pod| pod.lease != Lease::None);
+    (leased && world.ended()).then(|| {
+        changed(world, "leases run out", None, |next| {
+            for pod in &mut next.pods {
+                (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
+            }
+        })
+    })
+}
+
+/// What else may happen, each at a price of one.
+pub fn disturbed(world: &World, scenario: &Scenario) -> Vec<Moved> {
+    if world.budget == 0 || world.ended() {
+        return vec![];
+    }
+    let mut moves = vec![];
+    for disturbance in scenario.disturbances {
+        for index in 0..world.pods.len() {
+            if index > 0 && world.pods[index] == world.pods[index - 1] {
+                continue;
+            }
+            moves.extend(to_pod(world, *disturbance, index));
+        }
+        moves.extend(to_world(world, scenario, *disturbance));
+    }
+    for (_, next) in &mut moves {
+        next.budget -= 1;
+    }
+    moves
+}
+
+fn to_pod(world: &World, disturbance: Disturbance, index: usize) -> Option<Moved> {
+    let pod = world.pods[index];
+    let leased = pod.lease != Lease::None && !pod.silent;
+    let on = |change: &dyn Fn(&mut Pod)| {
+        Some(moved(world, Event::Disturbed(disturbance, Some(index)), |next| change(&mut next.pods[index])))
+    };
+    if disturbance == Disturbance::PodDeath {
+        return Some(moved(world, Event::Disturbed(disturbance, Some(index)), |next| {
+            next.pods.remove(index);
+        }));
+    }
+    if pod.terminating || pod.place == Place::Foreign {
+        return None;
+    }
+    match disturbance {
+        Disturbance::ContainerRestart => {
+            let live = world.live;
+            on(&|pod| {
+                (pod.runs, pod.restarted, pod.ready) = (live, true, false);
+                pod.touched();
+            })
+        }
+        Disturbance::Silence if !pod.silent => on(&|pod| pod.silent = true),
+        Disturbance::SidecarRestart if !pod.silent => on(&|pod| {
+            (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
+            (pod.ready, pod.restarted) = (false, true);
+            pod.touched();
+            pod.challenged();
+        }),
+        Disturbance::LateRequest if leased && !pod.busy => on(&|pod| pod.busy = true),
+        Disturbance::LongRequest if leased && pod.busy && !pod.stuck => on(&|pod| pod.stuck = true),
+        // A lease outlives no timeout of a sidecar that cannot be asked to renew it.
+        Disturbance::DrainTimeout
+            if (leased && !pod.ready || pod.silent && pod.lease == Lease::None) && !pod.overdue =>
+        {
+            on(&|pod| pod.overdue = true)
+        }
+        Disturbance::LeaseExpiry if leased => on(&|pod| {
+            (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
+        }),
+        _ => None,
+    }
+}
+
+fn to_world(world: &World, scenario: &Scenario, disturbance: Disturbance) -> Option<Moved> {
+    let on = |change: &dyn Fn(&mut World)| Some(moved(world, Event::Disturbed(disturbance, None), |next| change(next)));
+    let started = !matches!(world.step(), None | Some(Step::Finished));
+    let calm = world.workload == Workload::Same;
+    match disturbance {
+        Disturbance::Crash if world.deadline || world.soaked || world.refused.is_some() => on(&World::crash),
+        Disturbance::Deadline if started && !world.deadline => on(&|next| next.deadline = true),
+        Disturbance::Edit if world.live != Data::Other => on(&|next| {
+            next.live = Data::Other;
+            (next.promotions, next.restores) = (0, 0);
+            next.config_map_changed();
+        }),
+        Disturbance::Removal if world.live != Data::Missing && world.step() > Some(Step::Preparing) => on(&|next| {
+            next.live = Data::Missing;
+            next.config_map_changed();
+        }),
+        Disturbance::Delete if !world.deleting => on(&|next| {
+            next.deleting = true;
+            next.gone |= !next.finalizer;
+            next.request_changed();
+        }),
+        Disturbance::Cancel if !world.cancel => on(&|next| {
+            next.cancel = true;
+            next.request_changed();
+        }),
+        Disturbance::ScaleUp if calm && world.replicas <= scenario.pods => on(&|next| next.replicas += 1),
+        Disturbance::ScaleDown if calm && world.replicas > 0 => on(&|next| {
+            next.replicas -= 1;
+            next.excused = true;
+        }),
+        Disturbance::Rollout if calm && started => on(&|next| next.workload = Workload::RollingOut),
+        Disturbance::TargetGone if world.workload != Workload::Gone => on(&|next| next.workload = Workload::Gone),
+        Disturbance::LockStolen if world.holder != Holder::Other => on(&|next| {
+            next.holder = Holder::Other;
+            next.history_changed();
+        }),
+        Disturbance::LockFreed if world.holder == Holder::Ours => on(&|next| {
+            next.holder = Holder::Free;
+            next.history_changed();
+        }),
+        Disturbance::Refusal(effect) if world.refusing.is_none() => on(&|next| next.refusing = Some(effect)),
+        Disturbance::Verdict if !world.verdict && world.step() <= Some(Step::Preparing) => {
+            on(&|next| next.verdict = true)
+        }
+        Disturbance::Namespace if !world.namespace_terminating => on(&|next| {
+            next.namespace_terminating = true;
+            for pod in &mut next.pods {
+                pod.terminate();
+            }
+        }),
+        _ => None,
+    }
+}
+
+/// A pod whose drain is recorded: for the checks.
+pub fn may_go(state: Option<PodState>) -> bool {
+    matches!(state, Some(PodState::Drained | PodState::Overdue | PodState::Forced | PodState::Terminating))
+}

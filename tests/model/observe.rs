@@ -1,0 +1,297 @@
+//! What the controller sees of a world.
+//!
+//! **Invariant:** follows `src/controller/observe`; what that leaves out here is left out there.
+
+use crate::world::{Data, End, Entry, Holder, Lease, Place, Pod, Scenario, Status, Workload, World};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use restart_controller::api::Code;
+use restart_controller::api::{Condition, ConditionStatus};
+use restart_controller::api::{
+    Outcome, Plan, PodProgress, RestartRequestStatus, Snapshot, SnapshotEntry, Step, StrategyType,
+};
+use restart_controller::machine::{
+    self, Asked, Attachment, Budget, ConfigMapView, Content, Deadline, Drain, Gate, Hold, Lock, Observed, PlanView,
+    Refusal, Role, Soak, Target, Verdict,
+};
+
+/// The fixed time of all that is written.
+pub fn now() -> Time {
+    Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH)
+}
+
+pub fn uid(index: usize) -> String {
+    index.to_string()
+}
+
+pub fn observe(world: &World, scenario: &Scenario) -> Observed {
+    let gate = gate(world, scenario);
+    Observed {
+        asked: Asked {
+            deleting: world.deleting,
+            namespace_terminating: world.namespace_terminating,
+            cancel: world.cancel,
+            force: scenario.force,
+            on_timeout: scenario.on_timeout,
+            strategy: scenario.strategy,
+            max_parallel: scenario.max_parallel,
+            generation_unseen: false,
+        },
+        cursor: machine::cursor(&status(world, scenario)),
+        finalizer: world.finalizer,
+        lock: match world.holder {
+            Holder::Free => Lock::Free,
+            Holder::Ours => Lock::Ours,
+            Holder::Other => Lock::Other("other".into()),
+            Holder::Done => Lock::Done,
+        },
+        target: match world.workload {
+            Workload::Same => Target::Same { replicas: usize::from(world.replicas) },
+            Workload::RollingOut => Target::RollingOut,
+            Workload::Gone => Target::Gone,
+        },
+        verdict: (world.verdict || world.workload == Workload::Gone)
+            .then(|| Verdict { code: Code::TargetInvalid, message: String::new() })
+            .filter(|_| matches!(world.step(), None | Some(Step::Queued | Step::Preparing))),
+        hold: world.held.then(|| Hold { message: String::new(), bounded: true }),
+        config: vec![config(world, scenario)],
+        plan: PlanView {
+            name: "plan".into(),
+            written: world.plan_written,
+            again_name: "again".into(),
+            again_written: world.again_written,
+        },
+        pods: (0..world.pods.len()).map(|index| pod(world, scenario, index)).collect(),
+        budget: budget(world, scenario, &gate),
+        gate,
+        deadline: if world.deadline { Deadline::Passed } else { Deadline::Ahead },
+        soak: if world.soaked { Soak::Over } else { Soak::Running },
+        refusal: world.refused.map(|effect| Refusal { effect, message: String::new() }),
+    }
+}
+
+fn config(world: &World, scenario: &Scenario) -> ConfigMapView {
+    let entry = world.entry(scenario);
+    let content = match world.live {
+        Data::Missing => Content::Missing,
+        live if live == entry.snapshot => Content::Snapshot,
+        live if live == entry.candidate => Content::Candidate,
+        Data::Good | Data::New | Data::Other => Content::Other,
+    };
+    let copied = |data: Data| world.copies.get(data as usize).copied().unwrap_or(false);
+    ConfigMapView {
+        entry: recorded(entry, scenario),
+        copied: copied(entry.snapshot) && copied(entry.candidate),
+        content,
+    }
+}
+
+fn recorded(entry: Entry, scenario: &Scenario) -> SnapshotEntry {
+    let digest = |data: Data| match data {
+        Data::Good => "good".to_owned(),
+        Data::New => "new".to_owned(),
+        Data::Other => "other".to_owned(),
+        Data::Missing => "missing".to_owned(),
+    };
+    SnapshotEntry {
+        name: "config".into(),
+        snapshot: digest(entry.snapshot),
+        sha256: digest(entry.snapshot),
+        source: entry.source,
+        candidate: digest(entry.candidate),
+        candidate_sha256: digest(entry.candidate),
+        promoted: scenario.from,
+    }
+}
+
+pub fn data(digest: &str) -> Data {
+    match digest {
+        "good" => Data::Good,
+        "new" => Data::New,
+        "other" => Data::Other,
+        "missing" => Data::Missing,
+        _ => panic!("no such content: {digest}"),
+    }
+}
+
+fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
+    let pod = &world.pods[index];
+    let last_endpoint = scenario.service
+        && pod.batch.is_some()
+        && !world.pods.iter().any(|other| !other.terminating && other.in_slices && other.batch.is_none());
+    machine::Pod {
+        name: uid(index),
+        uid: uid(index),
+        version: String::new(),
+        role: if pod.again {
+            Role::Again
+        } else if pod.listed() {
+            Role::Planned
+        } else {
+            Role::New
+        },
+        attachment: match pod.place {
+            Place::Attached => Attachment::Attached,
+            Place::Detached => Attachment::Detached,
+            Place::Foreign => Attachment::Foreign,
+        },
+        ready: pod.ready,
+        terminating: pod.terminating,
+        in_slices: pod.in_slices,
+        last_endpoint,
+        drain: drain(pod),
+        expendable: pod.expendable,
+        restarts: 0,
+        restarted: pod.restarted,
+        broken: pod.broken.then(String::new),
+    }
+}
+
+fn drain(pod: &Pod) -> Drain {
+    if pod.silent || pod.terminating {
+        return Drain::Unknown { overdue: pod.overdue };
+    }
+    match pod.lease {
+        Lease::None => Drain::Open,
+        Lease::Fresh | Lease::Stale => Drain::Cordoned {
+            stale: pod.lease == Lease::Stale,
+            in_flight: u64::from(pod.busy),
+            quiet: !pod.busy,
+            overdue: pod.overdue,
+        },
+    }
+}
+
+fn gate(world: &World, scenario: &Scenario) -> Gate {
+    let own: Vec<&Pod> = world.pods.iter().filter(|pod| pod.own()).collect();
+    if own.iter().any(|pod| pod.broken && !pod.again && !pod.listed()) {
+        return Gate::Failing(String::new());
+    }
+    let wanted = usize::from(world.replicas);
+    let serving = own.iter().all(|pod| pod.ready && (pod.in_slices || !scenario.service));
+    if own.len() == wanted && serving { Gate::Open } else { Gate::Waiting(String::new()) }
+}
+
+fn budget(world: &World, scenario: &Scenario, gate: &Gate) -> Budget {
+    let Some(step) = world.step() else { return Budget::NotAsked };
+    let batch: Vec<&Pod> = world.pods.iter().filter(|pod| pod.batch.is_some() && !pod.terminating).collect();
+    match step {
+        Step::Surging | Step::Reserving if *gate == Gate::Open && may_ask(scenario, &batch) => {
+            dry_run(world, scenario, &batch)
+        }
+        Step::Draining | Step::Evicting => match scenario.pdb.map(|pdb| world.healthy(pdb)) {
+            Some((current, desired)) if current < desired => Budget::Lost(String::new()),
+            Some(_) | None => Budget::NotAsked,
+        },
+        Step::Surging
+        | Step::Reserving
+        | Step::Queued
+        | Step::Preparing
+        | Step::Verifying
+        | Step::Restoring
+        | Step::Finishing
+        | Step::Finished => Budget::NotAsked,
+    }
+}
+
+fn may_ask(scenario: &Scenario, batch: &[&Pod]) -> bool {
+    let detached = batch.iter().all(|pod| pod.place == Place::Detached);
+    let open = batch.iter().all(|pod| pod.silent || pod.lease == Lease::None);
+    !batch.is_empty() && open && (scenario.strategy == StrategyType::Rolling || detached)
+}
+
+fn dry_run(world: &World, scenario: &Scenario, batch: &[&Pod]) -> Budget {
+    if batch.iter().any(|pod| pod.ready && !world.may_evict(scenario, pod)) {
+        return Budget::Refused(String::new());
+    }
+    let allowed = scenario.pdb.map_or(batch.len(), |pdb| {
+        let (current, desired) = world.healthy(pdb);
+        current.saturating_sub(desired)
+    });
+    Budget::Allowed(allowed.clamp(1, batch.len()))
+}
+
+/// The status as it stands in the cluster, as far as the machine reads it.
+pub fn status(world: &World, scenario: &Scenario) -> RestartRequestStatus {
+    let Some(status) = world.status else { return RestartRequestStatus::default() };
+    let batch = world
+        .pods
+        .iter()
+        .enumerate()
+        .filter_map(|(index, pod)| pod.batch.map(|state| PodProgress { name: uid(index), uid: uid(index), state }));
+    let late = world.pods.iter().enumerate().filter(|(_, pod)| pod.late).map(|(index, _)| uid(index)).collect();
+    RestartRequestStatus {
+        phase: Some(status.phase),
+        step: Some(status.step),
+        outcome: status.outcome.map(outcome),
+        pods: batch.collect(),
+        snapshot: status.entry.map(|entry| Snapshot { config_maps: vec![recorded(entry, scenario)] }),
+        plan: status.planned.then(|| Plan {
+            config_map: "plan".into(),
+            pods: i64::from(scenario.pods),
+            late,
+            again: status.again.then(|| "again".into()),
+        }),
+        conditions: if status.cancel_rejected { vec![cancel_rejected()] } else { vec![] },
+        ..RestartRequestStatus::default()
+    }
+}
+
+fn outcome(end: End) -> Outcome {
+    Outcome {
+        result: end.result,
+        code: end.code,
+        message: String::new(),
+        suspect_configuration: end.suspect,
+        not_restored: end.not_restored.map(str::to_owned),
+        not_restored_reason: end.not_restored.map(str::to_owned),
+    }
+}
+
+fn cancel_rejected() -> Condition {
+    Condition {
+        condition_type: "CancelRejected".into(),
+        status: ConditionStatus::True,
+        reason: String::new(),
+        message: String::new(),
+        last_transition_time: now(),
+        observed_generation: None,
+    }
+}
+
+/// What a status says, without the sentences, and the pods that it is working on.
+pub fn compressed(status: &RestartRequestStatus) -> Status {
+    let cursor = machine::cursor(status).expect("a status that was written has a step");
+    let entry = cursor.snapshot.map(|snapshot| {
+        let entry = &snapshot.config_maps[0];
+        Entry { snapshot: data(&entry.sha256), candidate: data(&entry.candidate_sha256), source: entry.source }
+    });
+    Status {
+        phase: status.phase.expect("a status that was written has a phase"),
+        step: cursor.step,
+        outcome: cursor.outcome.map(|outcome| End {
+            result: outcome.result,
+            code: outcome.code,
+            suspect: outcome.suspect_configuration,
+            not_restored: outcome.not_restored_reason.as_deref().map(interned),
+        }),
+        entry,
+        planned: cursor.plan.is_some(),
+        again: cursor.again,
+        cancel_rejected: cursor.cancel_rejected,
+    }
+}
+
+const REASONS: [&str; 8] = [
+    "NoBaseline",
+    "RestoreConflict",
+    "PodsNotReady",
+    "PodsNotReplaced",
+    "PodsNotEvicted",
+    "RestoreRefused",
+    "PutBackRefused",
+    "LockLost",
+];
+
+fn interned(reason: &str) -> &'static str {
+    REASONS.iter().find(|known| **known == reason).copied().unwrap_or_else(|| panic!("a new reason: {reason}"))
+}

@@ -1,0 +1,460 @@
+//! A small Kubernetes: one workload, its pods, one ConfigMap, one budget, one Service, one request.
+//!
+//! **Invariant:** everything is finite and has no clock; pods are kept sorted, so that worlds which differ only by the
+//! names of their pods are one.
+
+use restart_controller::api::{Code, Phase, PodState, SnapshotSource, Step, StrategyType, TimeoutPolicy};
+use restart_controller::machine::RefusedEffect;
+
+/// What does not change along a path.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// A sentence for people.
+    pub name: &'static str,
+    pub strategy: StrategyType,
+    pub max_parallel: usize,
+    /// Pods at the start.
+    pub pods: u8,
+    /// Nothing happens that could stop an old pod: none may stop.
+    pub old_pods_stay: bool,
+    pub force: bool,
+    pub on_timeout: TimeoutPolicy,
+    pub pdb: Option<Pdb>,
+    /// A Service selects the pods.
+    pub service: bool,
+    /// The request names a candidate ConfigMap.
+    pub from: bool,
+    /// An earlier run has recorded last-known-good.
+    pub known_good: bool,
+    /// A pod that starts on the new content never becomes Ready.
+    pub bad: bool,
+    /// Disturbances per path.
+    pub budget: u8,
+    /// Which disturbances.
+    pub disturbances: &'static [Disturbance],
+}
+
+/// A `PodDisruptionBudget` by `maxUnavailable`.
+#[derive(Clone, Copy, Debug)]
+pub struct Pdb {
+    pub max_unavailable: u8,
+    pub always_allow: bool,
+}
+
+/// What the environment may do to a run, each at a price of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// The controller dies: before, between and after effects.
+    Crash,
+    /// A decision is carried out later than it was made: a stale cache, or a leader that was asleep.
+    Sleep,
+    /// A pod is lost with its node.
+    PodDeath,
+    /// A pod's container is restarted, on whatever the ConfigMap holds.
+    ContainerRestart,
+    /// A sidecar stops answering.
+    Silence,
+    /// A sidecar is restarted: lease and count are gone.
+    SidecarRestart,
+    /// A request arrives late at a drained pod.
+    LateRequest,
+    /// A request never ends.
+    LongRequest,
+    /// `timeoutSeconds` pass.
+    DrainTimeout,
+    /// `progressDeadlineSeconds` pass.
+    Deadline,
+    /// The controller is paused and a lease runs out.
+    LeaseExpiry,
+    /// Somebody edits the ConfigMap.
+    Edit,
+    /// Somebody deletes the ConfigMap.
+    Removal,
+    /// The request is deleted.
+    Delete,
+    /// The request is cancelled.
+    Cancel,
+    /// One replica more.
+    ScaleUp,
+    /// One replica less.
+    ScaleDown,
+    /// Somebody else's rollout begins.
+    Rollout,
+    /// The workload is deleted.
+    TargetGone,
+    /// The history is edited: another run holds the workload.
+    LockStolen,
+    /// The history is edited: nobody holds the workload.
+    LockFreed,
+    /// The cluster refuses a kind of effect for good.
+    Refusal(RefusedEffect),
+    /// A check fails.
+    Verdict,
+    /// The namespace is deleted.
+    Namespace,
+}
+
+/// What a ConfigMap holds, or a pod runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Data {
+    Good,
+    New,
+    Other,
+    Missing,
+}
+
+/// Whose a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    Attached,
+    Detached,
+    Foreign,
+}
+
+/// A drain lease in a sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lease {
+    None,
+    Fresh,
+    Stale,
+}
+
+/// An effect on a pod that was decided earlier and is carried out later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Asleep {
+    Nothing,
+    Listed,
+    Batch(Option<PodState>, bool),
+    Detach,
+    Reattach,
+    Cordon,
+    Release,
+    MarkExpendable,
+    Evict,
+    Delete,
+}
+
+/// One pod.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pod {
+    /// In the list of pods to replace.
+    pub planned: bool,
+    /// Recorded as born between the list and the promotion.
+    pub late: bool,
+    /// In the list of pods to replace once more.
+    pub again: bool,
+    /// What the status says of it.
+    pub batch: Option<PodState>,
+    pub place: Place,
+    pub terminating: bool,
+    pub ready: bool,
+    pub in_slices: bool,
+    pub runs: Data,
+    pub lease: Lease,
+    /// Requests are in flight, or the quiet window is not over; known only while there is a lease.
+    pub busy: bool,
+    /// One of them never ends.
+    pub stuck: bool,
+    /// `timeoutSeconds` are over.
+    pub overdue: bool,
+    /// Its sidecar does not answer.
+    pub silent: bool,
+    pub expendable: bool,
+    /// A container was restarted since the list was written.
+    pub restarted: bool,
+    /// A container exited twice.
+    pub broken: bool,
+    pub asleep: Asleep,
+}
+
+/// How the run ends, without the sentences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct End {
+    pub result: Phase,
+    pub code: Option<Code>,
+    pub suspect: bool,
+    pub not_restored: Option<&'static str>,
+}
+
+/// What the status records of the ConfigMap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    pub snapshot: Data,
+    pub candidate: Data,
+    pub source: SnapshotSource,
+}
+
+/// The request's status, without the sentences; what it says of pods stands in the pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Status {
+    pub phase: Phase,
+    pub step: Step,
+    pub outcome: Option<End>,
+    pub entry: Option<Entry>,
+    pub planned: bool,
+    pub again: bool,
+    pub cancel_rejected: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    Free,
+    Ours,
+    Other,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Workload {
+    Same,
+    RollingOut,
+    Gone,
+}
+
+/// Effects on anything but pods that were decided earlier and are carried out later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sleeper {
+    Nothing,
+    AddFinalizer,
+    RemoveFinalizer,
+    TakeLock,
+    ReleaseLock,
+    Copy,
+    WritePlan,
+    WritePlanAgain,
+    Promote,
+    Restore,
+    Record(Status),
+}
+
+/// One state of everything.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    pub status: Option<Status>,
+    pub finalizer: bool,
+    /// The request has vanished.
+    pub gone: bool,
+    pub deleting: bool,
+    pub cancel: bool,
+    pub namespace_terminating: bool,
+    pub holder: Holder,
+    pub workload: Workload,
+    pub replicas: u8,
+    pub verdict: bool,
+    pub held: bool,
+    pub live: Data,
+    /// Copies that exist: good, new, other.
+    pub copies: [bool; 3],
+    pub plan_written: bool,
+    pub again_written: bool,
+    pub pods: Vec<Pod>,
+    /// What this process knows of time.
+    pub deadline: bool,
+    pub soaked: bool,
+    /// What the cluster refuses, and whether this process has heard so.
+    pub refusing: Option<RefusedEffect>,
+    pub refused: Option<RefusedEffect>,
+    pub sleeper: Sleeper,
+    pub budget: u8,
+    /// For the checks: how often each was done, and what somebody else did.
+    pub promotions: u8,
+    pub restores: u8,
+    /// Somebody scaled, or a leader that was asleep did what no precondition could refuse.
+    pub excused: bool,
+}
+
+impl Pod {
+    /// A pod as it is created.
+    pub fn new(runs: Data, place: Place) -> Self {
+        Self {
+            planned: false,
+            late: false,
+            again: false,
+            batch: None,
+            place,
+            terminating: false,
+            ready: false,
+            in_slices: false,
+            runs,
+            lease: Lease::None,
+            busy: false,
+            stuck: false,
+            overdue: false,
+            silent: false,
+            expendable: false,
+            restarted: false,
+            broken: false,
+            asleep: Asleep::Nothing,
+        }
+    }
+
+    pub fn own(&self) -> bool {
+        !self.terminating && self.place == Place::Attached
+    }
+
+    pub fn detached(&self) -> bool {
+        !self.terminating && self.place == Place::Detached
+    }
+
+    /// It serves: Services send requests to it.
+    pub fn serves(&self) -> bool {
+        !self.terminating && self.in_slices && self.ready && self.lease == Lease::None
+    }
+
+    /// The slices, which is all that anybody sees of an endpoint, say that it serves.
+    pub fn shown(&self) -> bool {
+        !self.terminating && self.in_slices && self.lease == Lease::None
+    }
+
+    pub fn listed(&self) -> bool {
+        self.planned || self.late
+    }
+
+    /// Somebody has told it to go: nothing else about it matters any more, its preStop chain drains it.
+    pub fn terminate(&mut self) {
+        let kept = Self { planned: self.planned, late: self.late, again: self.again, batch: self.batch, ..*self };
+        *self = Self { terminating: true, asleep: Asleep::Nothing, ..Self::new(Data::Good, Place::Attached) };
+        (self.planned, self.late, self.again, self.batch) = (kept.planned, kept.late, kept.again, kept.batch);
+    }
+
+    /// The object changed: what was decided about an older one meets a conflict.
+    pub fn touched(&mut self) {
+        match self.asleep {
+            Asleep::Detach | Asleep::Reattach | Asleep::MarkExpendable | Asleep::Evict | Asleep::Delete => {
+                self.asleep = Asleep::Nothing;
+            }
+            Asleep::Nothing | Asleep::Listed | Asleep::Batch(..) | Asleep::Cordon | Asleep::Release => {}
+        }
+    }
+
+    /// The sidecar accepted a command or is another process: what was signed for the old challenge is refused.
+    pub fn challenged(&mut self) {
+        if matches!(self.asleep, Asleep::Cordon | Asleep::Release) {
+            self.asleep = Asleep::Nothing;
+        }
+    }
+}
+
+impl World {
+    /// The beginning: all pods serve.
+    pub fn start(scenario: &Scenario) -> Self {
+        let live = if scenario.from { Data::Good } else { Data::New };
+        let pod = Pod { ready: true, in_slices: scenario.service, ..Pod::new(Data::Good, Place::Attached) };
+        Self {
+            status: None,
+            finalizer: false,
+            gone: false,
+            deleting: false,
+            cancel: false,
+            namespace_terminating: false,
+            holder: Holder::Free,
+            workload: Workload::Same,
+            replicas: scenario.pods,
+            verdict: false,
+            held: false,
+            live,
+            copies: [scenario.known_good, false, false],
+            plan_written: false,
+            again_written: false,
+            pods: vec![pod; usize::from(scenario.pods)],
+            deadline: false,
+            soaked: false,
+            refusing: None,
+            refused: None,
+            sleeper: Sleeper::Nothing,
+            budget: scenario.budget,
+            promotions: 0,
+            restores: 0,
+            excused: false,
+        }
+    }
+
+    /// What the status records of the ConfigMap, or would.
+    pub fn entry(&self, scenario: &Scenario) -> Entry {
+        if let Some(entry) = self.status.and_then(|status| status.entry) {
+            return entry;
+        }
+        let candidate = if scenario.from { Data::New } else { self.live };
+        let good = scenario.known_good && (!scenario.from || self.live == Data::Good);
+        if good {
+            return Entry { snapshot: Data::Good, candidate, source: SnapshotSource::LastKnownGood };
+        }
+        Entry { snapshot: self.live, candidate, source: SnapshotSource::AtRequest }
+    }
+
+    pub fn step(&self) -> Option<Step> {
+        self.status.map(|status| status.step)
+    }
+
+    /// Nothing happens to the request any more.
+    pub fn ended(&self) -> bool {
+        self.gone
+            || self.namespace_terminating && !self.finalizer
+            || self.step() == Some(Step::Finished) && !self.finalizer && self.holder != Holder::Ours
+    }
+
+    pub fn own(&self) -> usize {
+        self.pods.iter().filter(|pod| pod.own()).count()
+    }
+
+    /// Copies of pods that look alike are one state; old pods stand first.
+    pub fn canonical(mut self) -> Self {
+        self.pods.sort_unstable_by_key(|pod| (!pod.planned, !pod.late, *pod));
+        self
+    }
+
+    pub fn request_changed(&mut self) {
+        if matches!(self.sleeper, Sleeper::AddFinalizer | Sleeper::RemoveFinalizer | Sleeper::Record(_)) {
+            self.wake();
+        }
+    }
+
+    pub fn history_changed(&mut self) {
+        if matches!(self.sleeper, Sleeper::TakeLock | Sleeper::ReleaseLock) {
+            self.wake();
+        }
+    }
+
+    pub fn config_map_changed(&mut self) {
+        if matches!(self.sleeper, Sleeper::Promote | Sleeper::Restore) {
+            self.wake();
+        }
+    }
+
+    /// Forgets what was decided earlier.
+    pub fn wake(&mut self) {
+        self.sleeper = Sleeper::Nothing;
+        for pod in &mut self.pods {
+            if matches!(pod.asleep, Asleep::Listed | Asleep::Batch(..)) {
+                pod.asleep = Asleep::Nothing;
+            }
+        }
+    }
+
+    /// The process dies with what it knew of time.
+    pub fn crash(&mut self) {
+        self.deadline = false;
+        self.soaked = false;
+        self.refused = None;
+    }
+
+    /// Healthy pods now and as many as the budget asks for.
+    pub fn healthy(&self, pdb: Pdb) -> (usize, usize) {
+        let current = self.pods.iter().filter(|pod| !pod.terminating && pod.ready).count();
+        let managed = self.workload != Workload::Gone;
+        let expected = if managed { usize::from(self.replicas) } else { 0 };
+        (current, expected.saturating_sub(usize::from(pdb.max_unavailable)))
+    }
+
+    /// Whether the API server lets this pod be evicted now (truth table in the notes).
+    pub fn may_evict(&self, scenario: &Scenario, pod: &Pod) -> bool {
+        let Some(pdb) = scenario.pdb else { return true };
+        let (current, desired) = self.healthy(pdb);
+        if !pod.ready && (pdb.always_allow || current >= desired && desired > 0) {
+            return true;
+        }
+        current > desired
+    }
+}
