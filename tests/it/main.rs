@@ -2,4 +2,5 @@
 
 mod apiserver;
 mod sidecar;
+mod sidecar_client;
 mod walls;
