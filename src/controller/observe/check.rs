@@ -5,7 +5,7 @@
 use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts, Workload};
-use crate::controller::observe::{budget, endpoints, validate};
+use crate::controller::observe::{budget, endpoints, gate, validate};
 use crate::machine::Verdict;
 use crate::wire;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -39,6 +39,10 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
         surge(facts, workload, name)?;
     }
     configuration(facts, limits)?;
+    // Pods that come and go are no reason to refuse: the run waits for them first.
+    if gate::unsettled(facts).is_some() {
+        return Ok(());
+    }
     facts.pods.iter().filter(|pod| !pod.terminating()).try_for_each(|pod| one_pod(facts, pod, key))
 }
 

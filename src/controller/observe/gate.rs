@@ -85,9 +85,22 @@ fn unavailable(facts: &Facts, wanted: usize) -> Option<String> {
     (available < wanted).then(|| format!("{available} of {wanted} pods have been Ready for minReadySeconds"))
 }
 
-/// The pods of the workload that its Deployment counts under another `ReplicaSet` than the newest.
+/// What the restart has to wait for before it begins: a rollout of the workload's own, or a pod that is starting.
 #[must_use]
-pub fn rollout_under_way(facts: &Facts) -> Option<String> {
+pub fn unsettled(facts: &Facts) -> Option<String> {
+    let starting = |pod: &&PodFacts| {
+        let phase = pod.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        !pod.terminating() && matches!(phase, None | Some("Pending"))
+    };
+    rollout_under_way(facts).or_else(|| {
+        let pod = facts.pods.iter().find(starting)?;
+        let said = said(pod).map_or_else(String::new, |said| format!(": {said}"));
+        Some(format!("waiting for Pod {} to start{said}", pod.name()))
+    })
+}
+
+/// The pods of the workload that its Deployment counts under another `ReplicaSet` than the newest.
+fn rollout_under_way(facts: &Facts) -> Option<String> {
     let workload = facts.workload.as_ref()?;
     let (metadata, status) = (&workload.deployment.metadata, workload.deployment.status.as_ref());
     let name = metadata.name.as_deref().unwrap_or_default();

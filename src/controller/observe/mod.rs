@@ -136,7 +136,7 @@ fn hold(facts: &Facts, limits: &Restart, before: bool) -> Option<Hold> {
     if !before {
         return None;
     }
-    if let Some(message) = gate::rollout_under_way(facts) {
+    if let Some(message) = gate::unsettled(facts) {
         return Some(Hold { message, bounded: true });
     }
     let most = usize::try_from(limits.max_concurrent_per_namespace).unwrap_or(usize::MAX);
