@@ -4,6 +4,8 @@
 //! **Invariant:** each test has a namespace of its own; the definitions are written before the first test and never again,
 //! since a changed one ends everybody's watches.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it finds what it does not expect, helpers included")]
+
 mod definitions;
 mod evictions;
 mod frame;
