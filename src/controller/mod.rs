@@ -98,8 +98,7 @@ async fn restarts(namespaces: &[String], passes: &Arc<Passes>, health: &Health, 
     let scopes: Vec<Option<String>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
     tokio::spawn(ready_when_listed(reader.clone(), scopes.clone(), health.clone()));
-    let streams =
-        scopes.iter().map(|scope| watches::passes(passes.clone(), scope.as_deref(), stopped(stop.clone())));
+    let streams = scopes.iter().map(|scope| watches::passes(passes.clone(), scope.as_deref(), stopped(stop.clone())));
     stream::select_all(streams)
         .for_each(|passed| async {
             match passed {
