@@ -104,7 +104,7 @@ pub fn fail(observed: &Observed, cursor: &Cursor, code: Code, message: String) -
     if let Some(outcome) = &cursor.outcome {
         return give_up(cursor, outcome, "PodsNotReplaced", message);
     }
-    let suspect_configuration = code == Code::ReplacementUnhealthy;
+    let suspect_configuration = code == Code::ReplacementUnhealthy && observed.pods.iter().any(failed_on_a_node);
     let outcome = Outcome {
         result: Phase::Failed,
         code: Some(code),
@@ -114,6 +114,11 @@ pub fn fail(observed: &Observed, cursor: &Cursor, code: Code, message: String) -
         not_restored_reason: None,
     };
     recover(observed, cursor, code.reason(), message, outcome)
+}
+
+/// A pod that a quota forbids or that no node takes says nothing about the configuration.
+fn failed_on_a_node(pod: &Pod) -> bool {
+    pod.alive() && pod.attachment == Attachment::Attached && pod.scheduled && (!pod.ready || pod.restarted)
 }
 
 /// The change that begins recovery towards `outcome`.

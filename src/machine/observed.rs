@@ -176,6 +176,8 @@ pub struct Pod {
     pub role: Role,
     /// Whose it is.
     pub attachment: Attachment,
+    /// It has a node, so that its configuration may be what keeps it from being Ready.
+    pub scheduled: bool,
     /// Its condition Ready.
     pub ready: bool,
     /// It has a deletionTimestamp.

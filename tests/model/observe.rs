@@ -134,6 +134,7 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
             Place::Detached => Attachment::Detached,
             Place::Foreign => Attachment::Foreign,
         },
+        scheduled: true,
         ready: pod.ready,
         terminating: pod.terminating,
         in_slices: pod.in_slices,

@@ -72,6 +72,7 @@ pub fn pod(name: &str, role: Role) -> Pod {
         version: format!("{name}-1"),
         role,
         attachment: Attachment::Attached,
+        scheduled: true,
         ready: true,
         terminating: false,
         in_slices: true,
