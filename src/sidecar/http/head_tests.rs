@@ -12,6 +12,7 @@ fn response(text: &str) -> Result<ResponseHead, Malformed> {
     parse_response(text.as_bytes())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads best at the call")]
 fn is_bad<T: std::fmt::Debug>(result: Result<T, Malformed>) -> bool {
     matches!(result, Err(Malformed::Bad(_)))
 }
