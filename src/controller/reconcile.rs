@@ -32,7 +32,7 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
     if finished(&request) {
         return Ok(Action::await_change());
     }
-    let Some((facts, observed)) = observe::observe(&ctx, namespace, name).await? else {
+    let Some((facts, observed)) = Box::pin(observe::observe(&ctx, namespace, name)).await? else {
         ctx.memory.forget(request.metadata.uid.as_deref().unwrap_or_default());
         return Ok(Action::await_change());
     };

@@ -32,10 +32,9 @@ fn last_word(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> String 
     }
     let left = observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.alive()).count();
     let restarted = plan.pods.saturating_sub(i64::try_from(left).unwrap_or(0));
-    let configuration = match observed.config.iter().any(|config| to_restore(config, outcome)) {
-        true => "the configuration is what it was before",
-        false => "the configuration was not touched",
-    };
+    let restored = observed.config.iter().any(|config| to_restore(config, outcome));
+    let configuration =
+        if restored { "the configuration is what it was before" } else { "the configuration was not touched" };
     format!("{message}; {restarted} of {} pods were restarted, {configuration}", plan.pods)
 }
 

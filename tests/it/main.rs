@@ -1,5 +1,7 @@
 //! Integration: what needs more than one module. `make it` runs it with a real kube-apiserver at hand.
 
+#![allow(clippy::unwrap_used)] // a test that meets nothing fails
+
 mod apiserver;
 mod sidecar;
 mod sidecar_client;

@@ -43,14 +43,26 @@ fn observe_act_and_record_never_import_one_another() {
 
 #[test]
 fn only_act_and_record_write() {
-    let writes = [".create(", ".replace(", ".replace_status(", ".patch(", ".patch_status(", ".delete(", ".delete_collection(", ".evict("];
+    let writes = [
+        ".create(",
+        ".replace(",
+        ".replace_status(",
+        ".patch(",
+        ".patch_status(",
+        ".delete(",
+        ".delete_collection(",
+        ".evict(",
+    ];
     never("controller/observe", &writes);
     never("controller/reconcile", &writes);
 }
 
 #[test]
 fn the_machine_knows_no_clock_no_client_and_no_chance() {
-    never("machine", &["Instant", "SystemTime", "Timestamp::now", "kube::", "tokio", "async ", "random", "std::env", "std::fs"]);
+    never(
+        "machine",
+        &["Instant", "SystemTime", "Timestamp::now", "kube::", "tokio", "async ", "random", "std::env", "std::fs"],
+    );
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn sidecar_container(pod: &Pod) -> Option<&Container> {
 fn hooks(pod: &Pod, sidecar: &Container) -> Finding {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let hook = |container: &Container| container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.clone());
-    if !hook(sidecar).is_some_and(|hook| hook.exec.is_some()) {
+    if hook(sidecar).is_none_or(|hook| hook.exec.is_none()) {
         return verdict(
             Code::TargetInvalid,
             format!(

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn around(policy: &str, endpoints: serde_json::Value) -> Surroundings {
+    fn around(policy: &str, endpoints: &serde_json::Value) -> Surroundings {
         let service =
             json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "internalTrafficPolicy": policy}});
         let slice = json!({"metadata": {"name": "web-1", "labels": {SERVICE_NAME: "web"}}, "addressType": "IPv4", "endpoints": endpoints});
@@ -124,26 +124,26 @@ mod tests {
 
     #[test]
     fn a_pod_is_the_last_endpoint_when_no_other_is_ready() {
-        let two = around("Cluster", json!([endpoint("a", "n", true), endpoint("b", "n", false)]));
+        let two = around("Cluster", &json!([endpoint("a", "n", true), endpoint("b", "n", false)]));
         assert!(last(&two, &pod("a", "n"), &["a"]));
-        let both = around("Cluster", json!([endpoint("a", "n", true), endpoint("b", "n", true)]));
+        let both = around("Cluster", &json!([endpoint("a", "n", true), endpoint("b", "n", true)]));
         assert!(!last(&both, &pod("a", "n"), &["a"]));
         assert!(last(&both, &pod("a", "n"), &["a", "b"]), "the whole batch counts");
     }
 
     #[test]
     fn under_a_local_policy_the_node_counts() {
-        let spread = around("Local", json!([endpoint("a", "one", true), endpoint("b", "two", true)]));
+        let spread = around("Local", &json!([endpoint("a", "one", true), endpoint("b", "two", true)]));
         assert!(last(&spread, &pod("a", "one"), &["a"]));
-        let together = around("Local", json!([endpoint("a", "one", true), endpoint("b", "one", true)]));
+        let together = around("Local", &json!([endpoint("a", "one", true), endpoint("b", "one", true)]));
         assert!(!last(&together, &pod("a", "one"), &["a"]));
     }
 
     #[test]
     fn a_new_pod_must_be_ready_in_each_service_that_selects_it() {
-        let half = around("Cluster", json!([endpoint("a", "n", false)]));
+        let half = around("Cluster", &json!([endpoint("a", "n", false)]));
         assert_eq!(missing_in(&half, &pod("a", "n")), Some("web".to_owned()));
-        let whole = around("Cluster", json!([endpoint("a", "n", true)]));
+        let whole = around("Cluster", &json!([endpoint("a", "n", true)]));
         assert_eq!(missing_in(&whole, &pod("a", "n")), None);
     }
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When the API server does not answer a read; nothing has been decided then.
 pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Option<(Facts, Observed)>, Error> {
-    let Some(facts) = read::read(ctx, namespace, name).await? else { return Ok(None) };
+    let Some(facts) = Box::pin(read::read(ctx, namespace, name)).await? else { return Ok(None) };
     let mut run = ctx.memory.run(facts.uid());
     let mut observed = view(&facts, &ctx.config.current(), ctx.keys.id(), &mut run, Instant::now());
     let batch: Vec<&Pod> =

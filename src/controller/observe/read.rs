@@ -15,7 +15,7 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
 use kube::api::{Api, ListParams};
-use kube::core::Selector;
+use kube::core::{DeserializeGuard, Selector};
 use std::collections::BTreeMap;
 
 /// Reads everything that the run's step may need; absent when the request no longer exists.
@@ -158,13 +158,14 @@ async fn others_under_way(ctx: &Context, namespace: &str, request: &RestartReque
     if !matches!(phase, None | Some(Phase::Pending)) {
         return Ok(0);
     }
-    let api: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
+    // One request that cannot be read must not keep the others of its namespace waiting (I11).
+    let api: Api<DeserializeGuard<RestartRequest>> = Api::namespaced(ctx.reader.clone(), namespace);
     let all = call(format!("list RestartRequests in {namespace}"), api.list(&ListParams::default())).await?;
     let busy = |other: &&RestartRequest| {
         let phase = other.status.as_ref().and_then(|status| status.phase);
         phase.is_some_and(|phase| !phase.is_terminal() && phase != Phase::Pending)
     };
-    Ok(all.items.iter().filter(busy).count())
+    Ok(all.items.iter().filter_map(|guard| guard.0.as_ref().ok()).filter(busy).count())
 }
 
 /// Asks the sidecars that the step depends on, all at once.

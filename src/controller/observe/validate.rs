@@ -58,7 +58,7 @@ mod tests {
     fn broken_files_are_found_with_their_place() {
         for (key, text, expected) in [
             ("a.json", "{\n  \"a\": 1,\n}", Some("line 3, column 1")),
-            ("a.yaml", "a: 1\nb: [1", Some("line 2")),
+            ("a.yaml", "a: 1\nb: c: d\n", Some("line 2")),
             ("a.toml", "a = 1\nb = ", Some("line 2")),
             ("a.json", "{\"a\": 1}", None),
             ("a.yaml", "a: 1\n---\nb: 2\n", None),
