@@ -7,6 +7,8 @@ use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::endpoints;
 use crate::machine::{Attachment, Gate, Pod, Role};
 
+const NO_ROOM: &str = "strategy Rolling needs no room for one more pod";
+
 /// The gate, from the views of all pods.
 #[must_use]
 pub fn gate(facts: &Facts, pods: &[Pod]) -> Gate {
@@ -57,7 +59,7 @@ fn said(pod: &PodFacts) -> Option<String> {
         .flatten()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(message) = unscheduled.and_then(|condition| condition.message.clone()) {
-        return Some(format!("{message}; strategy Rolling needs no room for one more pod"));
+        return Some(format!("{message}; {NO_ROOM}"));
     }
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     let waiting = containers
@@ -75,7 +77,7 @@ fn failure(facts: &Facts) -> Option<String> {
         .iter()
         .flatten()
         .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
-    condition.message.clone()
+    condition.message.as_ref().map(|message| format!("{message}; {NO_ROOM}"))
 }
 
 /// `minReadySeconds`, as the `ReplicaSet` counts it: it counts its own pods only.

@@ -33,13 +33,13 @@ pub fn alone() -> Vec<Scenario> {
     }
 }
 
-/// Under load, beside each other.
+/// Under load, beside each other, the longest first.
 pub fn under_load() -> Vec<Scenario> {
     scenarios! {
+        "three replicas under every budget: completed or refused as it must be", "three-replicas", budgets::three_replicas;
+        "one replica under every budget: Surge completes, Rolling is refused", "one-replica", budgets::one_replica;
         "a bad configuration edited in place is restored and stops no pod", "bad-in-place", failing_configuration::in_place;
         "a bad configuration that is promoted is restored and stops no pod", "bad-promoted", failing_configuration::promoted;
-        "one replica under every budget: Surge completes, Rolling is refused", "one-replica", budgets::one_replica;
-        "three replicas under every budget: completed or refused as it must be", "three-replicas", budgets::three_replicas;
         "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
         "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
     }
@@ -55,7 +55,7 @@ pub fn controller_killed() -> Vec<Scenario> {
     }
 }
 
-/// Refusals and other cases that need no load.
+/// Refusals and other cases that need no load, the longest first.
 pub fn without_load() -> Vec<Scenario> {
     scenarios! {
         "deleted while it runs: the pods are back, then the request is gone", "deleted", lifecycle::deleted_while_running;

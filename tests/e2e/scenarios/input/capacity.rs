@@ -31,7 +31,9 @@ async fn given_up(app: &crate::support::app::App<'_>, word: &str) -> Result<Figu
     let request = Request::apply(app.space, "web", app.name, json!({"progressDeadlineSeconds": 12})).await?;
     request.until(&format!("a message with the word {word:?}"), 10, |status| status.message.contains(word)).await?;
     let status = request.failed_and_restored(Code::ReplacementUnhealthy, 60).await?;
-    ensure!(status.message.contains(word), "the result does not say why: {}", status.message);
+    for word in [word, "strategy Rolling"] {
+        ensure!(status.message.contains(word), "the result does not say {word:?}: {}", status.message);
+    }
     app.settled().await?;
     let after = app.starts().await?;
     ensure!(before == after, "pods were stopped: before {before:?}, after {after:?}");
