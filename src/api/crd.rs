@@ -14,6 +14,7 @@ use kube::CustomResourceExt as _;
 pub fn restart_request_crd() -> CustomResourceDefinition {
     let mut crd = finished(RestartRequest::crd());
     if let Some(status) = property(&mut crd, "status") {
+        without_defaults(status);
         status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
     }
     crd
@@ -23,6 +24,14 @@ pub fn restart_request_crd() -> CustomResourceDefinition {
 #[must_use]
 pub fn restart_history_crd() -> CustomResourceDefinition {
     finished(RestartHistory::crd())
+}
+
+/// The controller writes what it knows; an unseen request shows its generation and nothing else.
+fn without_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    for child in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        without_defaults(child);
+    }
 }
 
 fn property<'a>(crd: &'a mut CustomResourceDefinition, name: &str) -> Option<&'a mut JSONSchemaProps> {
