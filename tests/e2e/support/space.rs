@@ -88,7 +88,9 @@ impl Space {
         ])
         .await;
         text += &ask(&["get", "events", "--sort-by=.metadata.creationTimestamp"]).await;
-        text += &format!("--- the controller's log about {}\n{}\n", self.name, controller::log(&self.name).await);
+        let log = controller::log(&self.name).await;
+        text.push_str("--- the controller's log about it\n");
+        text.push_str(&log);
         text + &format!("--- load\n{}\n", load::all(self).await)
     }
 }

@@ -126,7 +126,7 @@ async fn whole(app: &App<'_>) -> Result {
         let detached: Vec<String> = pods
             .iter()
             .filter(|pod| pod.annotations().contains_key(names::DETACHED_HASH))
-            .map(|pod| pod.name_any())
+            .map(kube::ResourceExt::name_any)
             .collect();
         Ok(when(detached.is_empty(), || format!("detached: {}", detached.join(", "))))
     })
