@@ -3,7 +3,8 @@
 //! **Invariant:** every effect carries its preconditions; one that does not meet them changes nothing.
 
 use crate::observe::{compressed, now, status};
-use crate::world::{Asleep, Data, Holder, Lease, Place, Scenario, Sleeper, Status, Workload, World};
+use crate::scenario::Scenario;
+use crate::world::{Asleep, Data, Holder, Lease, Place, Sleeper, Status, Workload, World};
 use restart_controller::api::PodState;
 use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
 

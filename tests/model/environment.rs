@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** calm moves always end: each brings a pod nearer to where its lease and its configuration let it be.
 
-use crate::world::{Data, Disturbance, Holder, Lease, Place, Pod, Scenario, Workload, World};
+use crate::scenario::{Disturbance, Scenario};
+use crate::world::{Data, Holder, Lease, Place, Pod, Workload, World};
 use restart_controller::api::{PodState, Step};
 
 /// What happened, and to which pod; a sentence is made of it only for a path that is printed.

@@ -7,11 +7,16 @@
 
 mod checks;
 mod effects;
+mod endings;
 mod environment;
 mod observe;
 mod planted;
+mod scenario;
 mod scenarios;
 mod search;
+mod shown;
+mod states;
+mod steps;
 mod transitions;
 mod world;
 
@@ -93,7 +98,7 @@ fn every_failure_unwinds() {
 #[test]
 fn unwind_may_repeat() {
     for scenario in scenarios::unwinding() {
-        let once = Search::run(&world::Scenario { budget: 0, ..scenario.clone() }, machine::plan);
+        let once = Search::run(&scenario::Scenario { budget: 0, ..scenario.clone() }, machine::plan);
         let again = Search::run(&scenario, machine::plan);
         assert!(again.broken.is_empty(), "{}", again.broken.values().next().expect("one is broken"));
         assert_eq!(once.ends, again.ends, "{}", scenario.name);

@@ -41,9 +41,6 @@ pub fn diagram(seen: &BTreeSet<Transition>) -> String {
     for ((from, to), reasons) in edges(seen) {
         let from = from.map_or("[*]".into(), node);
         let _ = writeln!(text, "    {from} --> {}: {}", node(to), label(&reasons));
-        if to.0.is_terminal() {
-            continue;
-        }
     }
     for phase in phases.keys().filter(|phase| phase.is_terminal()) {
         let _ = writeln!(text, "    {} --> [*]", node((*phase, Step::Finished)));

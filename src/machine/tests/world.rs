@@ -32,9 +32,9 @@ pub fn brief(decision: &Decision) -> String {
         Decision::Wait(_) => "wait".into(),
         Decision::Act(effects) => effects.iter().map(named).collect::<Vec<_>>().join(", "),
         Decision::Record(change) => {
-            let pods: String =
+            let pods: Vec<String> =
                 change.batch.iter().map(|progress| format!(" {} {:?}", progress.name, progress.state)).collect();
-            format!("record {:?}/{:?} {}{pods}", change.phase, change.step, change.reason)
+            format!("record {:?}/{:?} {}{}", change.phase, change.step, change.reason, pods.concat())
         }
     }
 }

@@ -1,0 +1,66 @@
+//! Worlds and ends in words.
+//!
+//! **Invariant:** for people alone; nothing is decided by it but which ends differ.
+
+use crate::world::{Pod, World};
+use std::fmt::Write as _;
+
+/// How a run ended, in a few words.
+pub fn end(world: &World) -> String {
+    let Some(status) = world.status else { return "gone before it began".into() };
+    let code = status.outcome.and_then(|end| end.code).map_or("", |code| code.reason());
+    let left =
+        status.outcome.and_then(|end| end.not_restored).map_or(String::new(), |why| format!(" not restored: {why}"));
+    format!("{:?} {code}{left}", status.phase)
+}
+
+/// A world on one line.
+pub fn shown(world: &World) -> String {
+    let mut text = match world.status {
+        None => "no status".to_owned(),
+        Some(status) => {
+            format!("{:?}/{:?} {:?}", status.phase, status.step, status.outcome.map(|end| (end.code, end.not_restored)))
+        }
+    };
+    let _ = write!(text, " lock {:?} {:?} x{} live {:?}", world.holder, world.workload, world.replicas, world.live);
+    for (flag, word) in [
+        (world.finalizer, "finalizer"),
+        (world.deleting, "deleting"),
+        (world.gone, "gone"),
+        (world.deadline, "deadline"),
+        (world.soaked, "soaked"),
+    ] {
+        if flag {
+            let _ = write!(text, " {word}");
+        }
+    }
+    for (index, pod) in world.pods.iter().enumerate() {
+        let _ = write!(text, "\n        {index} {}", one(pod));
+    }
+    text
+}
+
+fn one(pod: &Pod) -> String {
+    let mut text = format!("{:?} on {:?}", pod.place, pod.runs);
+    for (flag, word) in [
+        (pod.planned, "planned"),
+        (pod.late, "late"),
+        (pod.again, "again"),
+        (pod.terminating, "TERMINATING"),
+        (pod.ready, "ready"),
+        (pod.in_slices, "in-slices"),
+        (pod.busy, "busy"),
+        (pod.stuck, "stuck"),
+        (pod.overdue, "overdue"),
+        (pod.silent, "silent"),
+        (pod.expendable, "expendable"),
+        (pod.restarted, "restarted"),
+        (pod.broken, "broken"),
+    ] {
+        if flag {
+            let _ = write!(text, " {word}");
+        }
+    }
+    let _ = write!(text, " lease {:?} {:?} {:?}", pod.lease, pod.batch, pod.asleep);
+    text
+}
