@@ -18,7 +18,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use kube::{Client, ResourceExt as _};
-use restart_controller::api::{RestartRequest, restart_history_crd, restart_request_crd};
+use restart_controller::api::{RestartHistory, RestartRequest, restart_history_crd, restart_request_crd};
 use restart_controller::controller::context;
 use serde_json::json;
 use std::sync::OnceLock;
@@ -53,8 +53,10 @@ async fn define() {
     until("an unreadable status is written", || unreadable(&writer, UNREADABLE)).await;
     apply(&writer, &restart_request_crd()).await;
     until("the definition is strict again", || async { !unreadable(&writer, "strict").await }).await;
-    until("the strict definition is served", || async {
-        Api::<PartialObjectMeta<RestartRequest>>::all(writer.clone()).list(&ListParams::default()).await.is_ok()
+    until("both definitions are served", || async {
+        let requests = Api::<PartialObjectMeta<RestartRequest>>::all(writer.clone());
+        let histories = Api::<RestartHistory>::all(writer.clone());
+        requests.list(&ListParams::default()).await.is_ok() && histories.list(&ListParams::default()).await.is_ok()
     })
     .await;
 }
