@@ -72,7 +72,10 @@ fn copy(observed: &Observed, cursor: &Cursor) -> Decision {
         return Decision::Act(vec![Effect::CopyConfigMaps]);
     }
     let config_maps: Vec<_> = observed.config.iter().map(|config| config.entry.clone()).collect();
-    let message = format!("copied {} ConfigMaps", config_maps.len());
+    let message = match config_maps.len() {
+        1 => "copied 1 ConfigMap".to_owned(),
+        count => format!("copied {count} ConfigMaps"),
+    };
     let change = change(cursor, Phase::Preparing, Step::Preparing, "SnapshotTaken", message);
     Decision::Record(Change { snapshot: Some(Snapshot { config_maps }), ..change })
 }

@@ -76,7 +76,7 @@ pub fn refused(observed: &Observed, cursor: &Cursor, message: &str) -> Decision 
 pub fn drain(cursor: &Cursor, pods: &[&Pod]) -> Change {
     let start = |pod: &Pod| if pod.last_endpoint { PodState::Terminating } else { PodState::Draining };
     let batch: Vec<PodProgress> = pods.iter().map(|pod| progress(pod, start(pod))).collect();
-    let message = format!("taking {} out of their Services", names(pods));
+    let message = format!("taking {} out of every Service", names(pods));
     let change = change(cursor, phase(cursor, Phase::WaitingRequests), Step::Draining, "Draining", message);
     Change { batch, ..change }
 }
