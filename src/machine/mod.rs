@@ -2,7 +2,8 @@
 //!
 //! [`plan`] is total: every [`Observed`] has a [`Decision`]. A step is entered in the status first ([`Decision::Record`]),
 //! its effects follow ([`Decision::Act`]), and it is left only when observation shows them done; so a crash anywhere is
-//! resumed from the cluster alone. Phases have a file each; what several phases share is in `batch` and `roll`.
+//! resumed from the cluster alone. Phases have a file each; what several phases share is in `batch`
+//! and `guards`.
 //!
 //! **Invariant:** no async, no client, no clock, no randomness: the same [`Observed`] gives the same [`Decision`].
 

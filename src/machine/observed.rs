@@ -184,7 +184,7 @@ pub struct Pod {
     pub terminating: bool,
     /// Some `EndpointSlice` shows it ready.
     pub in_slices: bool,
-    /// Without the batch, some Service (or node under a Local policy) would have no ready endpoint.
+    /// It is in the batch, and without the batch some Service (or node under a Local policy) would have no ready endpoint.
     pub last_endpoint: bool,
     /// What its sidecar says.
     pub drain: Drain,
@@ -212,7 +212,7 @@ pub enum Role {
 /// Whose a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Attachment {
-    /// The newest `ReplicaSet`'s.
+    /// The `ReplicaSet`'s that the run began with.
     Attached,
     /// The Deployment's own: detached by us.
     Detached,

@@ -171,21 +171,26 @@ fn doubtful(cursor: &Cursor, pod: &Pod) -> bool {
 /// Detached pods go back once the replacements that must go for them are ranked first and drained.
 fn put_back(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     let detached = detached(observed);
-    let going: Vec<&Pod> =
+    let mut going: Vec<&Pod> =
         observed.pods.iter().filter(|pod| pod.alive() && state(cursor, pod) == PodState::Expendable).collect();
+    going.sort_by_key(|pod| (!pod.cordoned(), !pod.expendable));
     if detached.is_empty() {
         return spare(observed, &going);
     }
-    let candidates = candidates(observed, cursor);
-    let missing = surplus(observed, detached.len()).saturating_sub(going.len()).min(candidates.len());
+    let (candidates, surplus) = (candidates(observed, cursor), surplus(observed, detached.len()));
+    let missing = surplus.saturating_sub(going.len()).min(candidates.len());
     if missing > 0 {
         return Some(Decision::Record(choose(cursor, &candidates[..missing])));
     }
-    let effects: Vec<Effect> = going.iter().filter_map(|pod| expend(pod)).collect();
+    // Scaled up meanwhile, the workload needs some of them: those serve on.
+    let (going, staying) = going.split_at(surplus.min(going.len()));
+    let kept = staying.iter().filter(|pod| pod.cordoned()).map(|pod| Effect::Release((*pod).into()));
+    let enough = enough(observed, cursor);
+    let effects: Vec<Effect> = going.iter().filter_map(|pod| expend(pod, enough)).chain(kept).collect();
     if !effects.is_empty() {
         return Some(Decision::Act(effects));
     }
-    let busy: Vec<&Pod> = going.into_iter().filter(|pod| busy(pod)).collect();
+    let busy: Vec<&Pod> = going.iter().copied().filter(|pod| busy(pod)).collect();
     if !busy.is_empty() && observed.deadline == Deadline::Ahead {
         return Some(Decision::Wait(format!(
             "waiting for the requests of {}, which goes so that {} can come back",
@@ -220,18 +225,29 @@ fn candidates<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
 fn choose(cursor: &Cursor, pods: &[&Pod]) -> Change {
     let message = format!("{} goes so that the old pods can come back", names(pods));
     let change = change(cursor, Phase::Recovering, Step::Restoring, "PuttingBack", message);
-    let mut batch: Vec<PodProgress> = cursor.batch.clone();
-    batch.retain(|entry| pods.iter().all(|pod| pod.uid != entry.uid));
+    // The old pods serve again: they are the endpoints that are left when these go.
+    let mut batch: Vec<PodProgress> =
+        cursor.batch.iter().filter(|entry| entry.state == PodState::Expendable).cloned().collect();
     batch.extend(pods.iter().map(|pod| progress(pod, PodState::Expendable)));
     Change { batch, ..change }
 }
 
-fn expend(pod: &Pod) -> Option<Effect> {
+/// As many others serve as the workload wants: a cordon takes no budget below what it asks for.
+fn enough(observed: &Observed, cursor: &Cursor) -> bool {
+    let Target::Same { replicas } = observed.target else { return false };
+    let serves = |pod: &&Pod| {
+        let stays = pod.attachment != Attachment::Foreign && state(cursor, pod) != PodState::Expendable;
+        pod.alive() && pod.ready && !pod.cordoned() && stays
+    };
+    observed.pods.iter().filter(serves).count() >= replicas
+}
+
+fn expend(pod: &Pod, enough: bool) -> Option<Effect> {
     if !pod.expendable {
         return Some(Effect::MarkExpendable(pod.into()));
     }
     let wanted = match pod.drain {
-        Drain::Open => pod.ready && !pod.last_endpoint,
+        Drain::Open => pod.ready && enough && !pod.last_endpoint,
         Drain::Cordoned { stale, .. } => stale,
         Drain::Unknown { .. } => false,
     };
@@ -245,10 +261,7 @@ fn busy(pod: &Pod) -> bool {
 
 /// Everybody is back: a chosen replacement that turns out to be needed serves again, one too many is awaited.
 fn spare(observed: &Observed, going: &[&Pod]) -> Option<Decision> {
-    if going.is_empty() || observed.deadline == Deadline::Passed {
-        return None;
-    }
-    if surplus(observed, 0) > 0 {
+    if surplus(observed, 0) > 0 && !going.is_empty() && observed.deadline == Deadline::Ahead {
         return Some(Decision::Wait(format!("waiting for the ReplicaSet to delete {}", names(going))));
     }
     let effects: Vec<Effect> =

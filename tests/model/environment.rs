@@ -80,6 +80,9 @@ pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
 }
 
 fn kubelet(world: &World, scenario: &Scenario, index: usize, pod: &Pod) -> Option<Moved> {
+    if pod.homeless {
+        return None;
+    }
     let (healthy, live) = (healthy(scenario, pod), world.live);
     let wanted = healthy && pod.lease == Lease::None;
     let on = |label: &'static str, change: &dyn Fn(&mut Pod)| {
@@ -195,7 +198,10 @@ fn to_pod(world: &World, disturbance: Disturbance, index: usize) -> Option<Moved
         return None;
     }
     match disturbance {
-        Disturbance::ContainerRestart => {
+        Disturbance::NoNode if !pod.ready && !pod.broken && pod.lease == Lease::None && !pod.listed() => {
+            on(&|pod| (pod.homeless, pod.silent) = (true, true))
+        }
+        Disturbance::ContainerRestart if !pod.homeless => {
             let live = world.live;
             on(&|pod| {
                 (pod.runs, pod.restarted, pod.ready) = (live, true, false);
@@ -203,7 +209,7 @@ fn to_pod(world: &World, disturbance: Disturbance, index: usize) -> Option<Moved
             })
         }
         Disturbance::Silence if !pod.silent => on(&|pod| pod.silent = true),
-        Disturbance::SidecarRestart if !pod.silent => on(&|pod| {
+        Disturbance::SidecarRestart if !pod.silent && !pod.homeless => on(&|pod| {
             (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
             (pod.ready, pod.restarted) = (false, true);
             pod.touched();

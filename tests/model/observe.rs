@@ -135,16 +135,25 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
             Place::Detached => Attachment::Detached,
             Place::Foreign => Attachment::Foreign,
         },
-        scheduled: true,
+        scheduled: !pod.homeless,
         ready: pod.ready,
         terminating: pod.terminating,
         in_slices: pod.in_slices,
         last_endpoint,
-        drain: drain(pod),
+        drain: if asked(world, pod) { drain(pod) } else { Drain::Open },
         expendable: pod.expendable,
         restarts: 0,
         restarted: pod.restarted,
         broken: pod.broken.then(String::new),
+    }
+}
+
+/// Only the sidecars that the step depends on are asked.
+fn asked(world: &World, pod: &Pod) -> bool {
+    match world.step() {
+        None | Some(Step::Queued | Step::Preparing | Step::Restoring) => true,
+        Some(Step::Surging | Step::Reserving | Step::Draining | Step::Evicting) => pod.batch.is_some(),
+        Some(Step::Verifying | Step::Finishing | Step::Finished) => false,
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Disturbance {
     Sleep,
     /// A pod is lost with its node.
     PodDeath,
+    /// No node takes a new pod.
+    NoNode,
     /// A pod's container is restarted, on whatever the ConfigMap holds.
     ContainerRestart,
     /// A sidecar stops answering.

@@ -8,8 +8,8 @@ use restart_controller::machine::RefusedEffect;
 
 use Disturbance::{
     Cancel, ContainerRestart, Crash, Deadline, Delete, DrainTimeout, Edit, LateRequest, LeaseExpiry, LockFreed,
-    LockStolen, LongRequest, Namespace, PodDeath, Refusal, Removal, Rollout, ScaleDown, ScaleUp, SidecarRestart,
-    Silence, Sleep, TargetGone, Verdict,
+    LockStolen, LongRequest, Namespace, NoNode, PodDeath, Refusal, Removal, Rollout, ScaleDown, ScaleUp,
+    SidecarRestart, Silence, Sleep, TargetGone, Verdict,
 };
 
 /// Everything that may happen.
@@ -17,6 +17,7 @@ pub const ANY: &[Disturbance] = &[
     Crash,
     Sleep,
     PodDeath,
+    NoNode,
     ContainerRestart,
     Silence,
     SidecarRestart,

@@ -78,6 +78,8 @@ pub struct Pod {
     pub restarted: bool,
     /// A container exited twice.
     pub broken: bool,
+    /// No node takes it.
+    pub homeless: bool,
     pub asleep: Asleep,
 }
 
@@ -199,6 +201,7 @@ impl Pod {
             expendable: false,
             restarted: false,
             broken: false,
+            homeless: false,
             asleep: Asleep::Nothing,
         }
     }

@@ -42,7 +42,7 @@ fn configuration_goes_back_first_if_it_is_ours_to_put_back() {
         (
             "one that no pod failed on is not",
             kept(bad()).ending(outcome(Code::DrainTimeout, false)),
-            "record Recovering/Restoring PuttingBack a Chosen c Expendable",
+            "record Recovering/Restoring PuttingBack c Expendable",
         ),
         (
             "somebody's edit stays",
@@ -81,9 +81,19 @@ fn detached_pods_go_back_in_the_measured_order() {
         (
             "then a replacement is chosen",
             restoring(Chosen, old().detached(), replacement()),
-            "record Recovering/Restoring PuttingBack a Chosen c Expendable",
+            "record Recovering/Restoring PuttingBack c Expendable",
         ),
         ("ranked first", putting_back(old().detached(), replacement()), "mark c"),
+        (
+            "not one that the workload needs since it was scaled up",
+            putting_back(old().detached(), replacement().draining(1)).target(Target::Same { replicas: 3 }),
+            "release c",
+        ),
+        (
+            "not drained while too few others serve",
+            putting_back(old().detached(), replacement().marked()).but(|o| o.pods[1].ready = false),
+            "reattach a",
+        ),
         ("drained", putting_back(old().detached(), replacement().marked()), "cordon c"),
         ("to its last request", putting_back(old().detached(), replacement().marked().draining(1)), "wait"),
         ("or the timeout", putting_back(old().detached(), replacement().marked().overdue_with(1)), "reattach a"),
@@ -111,12 +121,8 @@ fn detached_pods_go_back_in_the_measured_order() {
     let two = vec![old().detached(), pod("b", Role::New), pod("c", Role::New)];
     let broken = vec![old().detached(), pod("b", Role::New).exited(), pod("c", Role::New)];
     check(vec![
-        ("the newest replacement goes", ours(two), "record Recovering/Restoring PuttingBack a Chosen c Expendable"),
-        (
-            "before it one that is not Ready",
-            ours(broken),
-            "record Recovering/Restoring PuttingBack a Chosen b Expendable",
-        ),
+        ("the newest replacement goes", ours(two), "record Recovering/Restoring PuttingBack c Expendable"),
+        ("before it one that is not Ready", ours(broken), "record Recovering/Restoring PuttingBack b Expendable"),
     ]);
 }
 
