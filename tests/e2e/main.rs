@@ -18,8 +18,8 @@ fn groups() -> [(usize, Vec<Scenario>); 4] {
     [
         (1, scenarios::alone()),
         (2, scenarios::under_load()),
-        (1, scenarios::controller_killed()),
         (4, scenarios::without_load()),
+        (1, scenarios::controller_killed()),
     ]
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** every kill comes after the phase has been seen in the status, and every pod ever seen is in the account.
 
-use crate::support::app::Template;
+use crate::support::app::{App, Template};
 use crate::support::controller;
 use crate::support::figures::Figures;
 use crate::support::load::Load;
@@ -31,11 +31,10 @@ pub async fn rolling(space: &Space) -> Result<Figures> {
 }
 
 async fn completed(space: &Space, steps: &[Step], more: Value) -> Result<Figures> {
-    let app = Template::web()?.deploy_with_load(space).await?;
-    let load = Load::start(space, "kill", &app.address().await?, 100, json!({})).await?;
+    let (app, load) = deploy(space).await?;
     let watch = PodWatch::start(&app).await?;
     let old = app.uids().await?;
-    let request = kill_in(space, "web", more, steps).await?;
+    let (request, hits) = kill_in(space, "web", more, steps).await?;
     request.completed(240).await?;
     app.settled().await?;
     watch.each_replaced_once(&old)?;
@@ -43,37 +42,46 @@ async fn completed(space: &Space, steps: &[Step], more: Value) -> Result<Figures
     let report = load.stop().await?;
     report.nothing_lost()?;
     controller::ready(&space.cluster.client).await?;
-    Ok(Figures::default().load(&report).replaced(old.len()).and(format!("{} kills", steps.len())))
+    Ok(Figures::default().load(&report).replaced(old.len()).and(hits))
 }
 
-/// Applies the request and kills the controller in the first of these steps, then in the others.
-async fn kill_in<'a>(space: &'a Space, name: &str, more: Value, steps: &[Step]) -> Result<Request<'a>> {
+/// The sample under load, and a controller, whatever the scenario before has left.
+async fn deploy(space: &Space) -> Result<(App<'_>, Load<'_>)> {
+    controller::bring_back(&space.cluster.client).await?;
+    let app = Template::web()?.deploy_with_load(space).await?;
+    let load = Load::start(space, "kill", &app.address().await?, 100, json!({})).await?;
+    Ok((app, load))
+}
+
+/// Applies the request and kills the controller in the first of these steps, then in the others; tells where it hit.
+async fn kill_in<'a>(space: &'a Space, name: &str, more: Value, steps: &[Step]) -> Result<(Request<'a>, String)> {
     let client = &space.cluster.client;
-    let (first, others) = steps.split_first().ok_or("no steps")?;
     let victim = controller::aim(client).await?;
     let request = Request::named(space, name);
     // The first step may be over in a tenth of a second: it is awaited before the request is there.
-    let (applied, entered) = tokio::join!(Request::apply(space, name, "web", more), request.entered(*first));
+    let (applied, entered) = tokio::join!(Request::apply(space, name, "web", more), request.entered(steps[0]));
     applied?;
     entered?;
     victim.kill(client).await;
-    for step in others {
+    let mut hits = vec![request.status().await?.step];
+    for step in &steps[1..] {
         request.entered(*step).await?;
         controller::aim(client).await?.kill(client).await;
+        hits.push(request.status().await?.step);
     }
-    Ok(request)
+    let hits: Vec<String> = hits.iter().flatten().map(|step| format!("{step:?}")).collect();
+    Ok((request, format!("killed in {}", hits.join(", "))))
 }
 
 /// A configuration that fails: killed while the failure shows, and again while everything goes back.
 pub async fn recovering(space: &Space) -> Result<Figures> {
-    let app = Template::web()?.deploy_with_load(space).await?;
-    let load = Load::start(space, "kill", &app.address().await?, 100, json!({})).await?;
+    let (app, load) = deploy(space).await?;
     Request::apply(space, "good", "web", json!({"strategy": {"maxParallel": "100%"}})).await?.completed(120).await?;
     app.settled().await?;
     let (good, starts) = (app.content().await?, app.starts().await?);
     let watch = PodWatch::start(&app).await?;
     app.edit_config("exitAtStart: true\n").await?;
-    let request =
+    let (request, hits) =
         kill_in(space, "bad", json!({"progressDeadlineSeconds": 120}), &[Step::Surging, Step::Restoring]).await?;
     request.failed_and_restored(Code::ReplacementUnhealthy, 240).await?;
     app.settled().await?;
@@ -84,17 +92,15 @@ pub async fn recovering(space: &Space) -> Result<Figures> {
     let report = load.stop().await?;
     report.nothing_lost()?;
     controller::ready(&space.cluster.client).await?;
-    Ok(Figures::default().load(&report).and("2 kills; failed and restored"))
+    Ok(Figures::default().load(&report).and(hits).and("failed and restored"))
 }
 
 /// Nobody renews the lease: the pod comes back by itself. The controller comes back as well, and the run ends.
 pub async fn for_good(space: &Space) -> Result<Figures> {
-    let app = Template::web()?.deploy_with_load(space).await?;
-    let address = app.address().await?;
-    let load = Load::start(space, "kill", &address, 100, json!({})).await?;
+    let (app, load) = deploy(space).await?;
     // Keeps the drain from ending before the kill.
     let slow = json!({"workMillis": 20_000, "timeoutMillis": 60_000, "slowBodies": 0.0});
-    let slow = Load::start(space, "slow", &address, 3, slow).await?;
+    let slow = Load::start(space, "slow", &app.address().await?, 3, slow).await?;
     slow.sent(15).await?;
     let watch = PodWatch::start(&app).await?;
     let old = app.uids().await?;
