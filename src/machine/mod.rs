@@ -15,6 +15,7 @@ mod guards;
 mod observed;
 mod pending;
 mod preparing;
+mod put_back;
 mod recovering;
 mod restarting;
 #[cfg(test)]

@@ -4,8 +4,9 @@
 
 use crate::effects::index;
 use crate::environment::may_go;
+use crate::pod::{Lease, Pod};
 use crate::scenario::Scenario;
-use crate::world::{Holder, Lease, Pod, Workload, World};
+use crate::world::{Holder, Workload, World};
 use restart_controller::api::{PodState, SnapshotSource, Step, TimeoutPolicy};
 use restart_controller::machine::{Decision, Effect};
 

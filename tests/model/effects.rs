@@ -3,8 +3,9 @@
 //! **Invariant:** every effect carries its preconditions; one that does not meet them changes nothing.
 
 use crate::observe::{compressed, now, status};
+use crate::pod::{Asleep, Lease, Place};
 use crate::scenario::Scenario;
-use crate::world::{Asleep, Data, Holder, Lease, Place, Sleeper, Status, Workload, World};
+use crate::world::{Data, Holder, Sleeper, Status, Workload, World};
 use restart_controller::api::PodState;
 use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
 

@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** calm moves always end: each brings a pod nearer to where its lease and its configuration let it be.
 
+use crate::pod::{Lease, Place, Pod};
 use crate::scenario::{Disturbance, Scenario};
-use crate::world::{Data, Holder, Lease, Place, Pod, Workload, World};
+use crate::world::{Data, Holder, Workload, World};
 use restart_controller::api::{PodState, Step};
 
 /// What happened, and to which pod; a sentence is made of it only for a path that is printed.

@@ -11,6 +11,7 @@ mod endings;
 mod environment;
 mod observe;
 mod planted;
+mod pod;
 mod scenario;
 mod scenarios;
 mod search;

@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** follows `src/controller/observe`; what that leaves out here is left out there.
 
+use crate::pod::{Lease, Place, Pod};
 use crate::scenario::Scenario;
-use crate::world::{Data, End, Entry, Holder, Lease, Place, Pod, Status, Workload, World};
+use crate::world::{Data, End, Entry, Holder, Status, Workload, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use restart_controller::api::Code;
 use restart_controller::api::{Condition, ConditionStatus};

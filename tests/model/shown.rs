@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** for people alone; nothing is decided by it but which ends differ.
 
-use crate::world::{Pod, World};
+use crate::pod::Pod;
+use crate::world::World;
 use std::fmt::Write as _;
 
 /// How a run ended, in a few words.

@@ -4,8 +4,9 @@
 
 use crate::checks::{Broken, Promise, hold};
 use crate::environment::{DELETES, Event, healthy};
+use crate::pod::{Asleep, Lease, Place, Pod};
 use crate::scenario::Scenario;
-use crate::world::{Asleep, Holder, Lease, Place, Pod, Status, Workload, World};
+use crate::world::{Holder, Status, Workload, World};
 use restart_controller::api::{Phase, PodState, SnapshotSource, Step, TimeoutPolicy};
 
 /// What a status write breaks.

@@ -1,0 +1,146 @@
+//! One pod of the small Kubernetes, its sidecar included.
+//!
+//! **Invariant:** no name and no age: pods that look alike are alike.
+
+use crate::world::Data;
+use restart_controller::api::PodState;
+
+/// Whose a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    Attached,
+    Detached,
+    Foreign,
+}
+
+/// A drain lease in a sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lease {
+    None,
+    Fresh,
+    Stale,
+}
+
+/// An effect on a pod that was decided earlier and is carried out later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Asleep {
+    Nothing,
+    Listed,
+    Batch(Option<PodState>, bool),
+    Detach,
+    Reattach,
+    Cordon,
+    Release,
+    MarkExpendable,
+    Evict,
+    Delete,
+}
+
+/// One pod.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pod {
+    /// In the list of pods to replace.
+    pub planned: bool,
+    /// Recorded as born between the list and the promotion.
+    pub late: bool,
+    /// In the list of pods to replace once more.
+    pub again: bool,
+    /// What the status says of it.
+    pub batch: Option<PodState>,
+    pub place: Place,
+    pub terminating: bool,
+    pub ready: bool,
+    pub in_slices: bool,
+    pub runs: Data,
+    pub lease: Lease,
+    /// Requests are in flight, or the quiet window is not over; known only while there is a lease.
+    pub busy: bool,
+    /// One of them never ends.
+    pub stuck: bool,
+    /// `timeoutSeconds` are over.
+    pub overdue: bool,
+    /// Its sidecar does not answer.
+    pub silent: bool,
+    pub expendable: bool,
+    /// A container was restarted since the list was written.
+    pub restarted: bool,
+    /// A container exited twice.
+    pub broken: bool,
+    /// No node takes it.
+    pub homeless: bool,
+    pub asleep: Asleep,
+}
+
+impl Pod {
+    /// A pod as it is created.
+    pub fn new(runs: Data, place: Place) -> Self {
+        Self {
+            planned: false,
+            late: false,
+            again: false,
+            batch: None,
+            place,
+            terminating: false,
+            ready: false,
+            in_slices: false,
+            runs,
+            lease: Lease::None,
+            busy: false,
+            stuck: false,
+            overdue: false,
+            silent: false,
+            expendable: false,
+            restarted: false,
+            broken: false,
+            homeless: false,
+            asleep: Asleep::Nothing,
+        }
+    }
+
+    pub fn own(&self) -> bool {
+        !self.terminating && self.place == Place::Attached
+    }
+
+    pub fn detached(&self) -> bool {
+        !self.terminating && self.place == Place::Detached
+    }
+
+    /// It serves: Services send requests to it.
+    pub fn serves(&self) -> bool {
+        !self.terminating && self.in_slices && self.ready && self.lease == Lease::None
+    }
+
+    /// The slices, which is all that anybody sees of an endpoint, say that it serves.
+    pub fn shown(&self) -> bool {
+        !self.terminating && self.in_slices && self.lease == Lease::None
+    }
+
+    pub fn listed(&self) -> bool {
+        self.planned || self.late
+    }
+
+    /// Somebody has told it to go: nothing else about it matters any more, its preStop chain drains it.
+    pub fn terminate(&mut self) {
+        let kept = Self { planned: self.planned, late: self.late, again: self.again, batch: self.batch, ..*self };
+        *self = Self { terminating: true, asleep: Asleep::Nothing, ..Self::new(Data::Good, Place::Attached) };
+        (self.planned, self.late, self.again, self.batch) = (kept.planned, kept.late, kept.again, kept.batch);
+    }
+
+    /// The object changed: what was decided about an older one meets a conflict.
+    pub fn touched(&mut self) {
+        match self.asleep {
+            Asleep::Detach | Asleep::Reattach | Asleep::MarkExpendable | Asleep::Evict | Asleep::Delete => {
+                self.asleep = Asleep::Nothing;
+            }
+            Asleep::Nothing | Asleep::Listed | Asleep::Batch(..) | Asleep::Cordon | Asleep::Release => {}
+        }
+    }
+
+    /// The sidecar accepted a command or is another process: what was signed for the old challenge is refused.
+    pub fn challenged(&mut self) {
+        if matches!(self.asleep, Asleep::Cordon | Asleep::Release) {
+            self.asleep = Asleep::Nothing;
+        }
+    }
+}
