@@ -33,6 +33,8 @@ pub struct Facts {
     pub config: Vec<ConfigMapFacts>,
     /// ConfigMaps that the restart is about and that do not exist.
     pub missing_config_maps: Vec<String>,
+    /// Another request holds the workload in the history, and that request no longer exists.
+    pub holder_gone: bool,
     /// The list of pods to replace.
     pub plan: Option<Vec<PlannedPod>>,
     /// The list of pods to replace once more.

@@ -67,11 +67,19 @@ impl Run {
         match self.step {
             Some((known, since)) if known == step => now - since,
             _ => {
-                self.step = Some((step, now));
-                self.ready_since = None;
-                self.waited = None;
+                self.enter(step, now);
                 Duration::ZERO
             }
+        }
+    }
+
+    /// A pod's drain goes on from Draining to Evicting and back; given back to its Services, it starts anew.
+    fn enter(&mut self, step: Step, now: Instant) {
+        self.step = Some((step, now));
+        self.ready_since = None;
+        self.waited = None;
+        if !matches!(step, Step::Draining | Step::Evicting) {
+            self.pods.clear();
         }
     }
 
@@ -88,11 +96,6 @@ impl Run {
     pub fn draining_for(&mut self, uid: &str, now: Instant) -> Duration {
         let pod = self.pods.entry(uid.to_owned()).or_default();
         now - *pod.draining.get_or_insert(now)
-    }
-
-    /// The pod is not being drained (any more).
-    pub fn not_draining(&mut self, uid: &str) {
-        self.pods.remove(uid);
     }
 
     /// How long no slice has shown this pod ready, without a break.
@@ -125,6 +128,19 @@ mod tests {
         assert_eq!(run.in_step(Step::Surging, start), Duration::ZERO);
         assert_eq!(run.in_step(Step::Surging, start + Duration::from_secs(3)), Duration::from_secs(3));
         assert_eq!(run.in_step(Step::Draining, start + Duration::from_secs(4)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_clock_of_a_drain_goes_on_until_the_pod_is_given_back() {
+        let (mut run, start) = (Run::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        run.in_step(Step::Draining, start);
+        run.draining_for("a", start);
+        run.in_step(Step::Evicting, after(1));
+        run.in_step(Step::Draining, after(2));
+        assert_eq!(run.draining_for("a", after(3)), Duration::from_secs(3));
+        run.in_step(Step::Surging, after(4));
+        assert_eq!(run.draining_for("a", after(5)), Duration::ZERO);
     }
 
     #[test]

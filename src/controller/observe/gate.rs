@@ -13,7 +13,10 @@ const NO_ROOM: &str = "strategy Rolling needs no room for one more pod";
 #[must_use]
 pub fn gate(facts: &Facts, pods: &[Pod]) -> Gate {
     let own: Vec<&Pod> = pods.iter().filter(|pod| pod.attachment == Attachment::Attached && pod.alive()).collect();
-    if let Some(message) = own.iter().filter(|pod| pod.role == Role::New).find_map(|pod| pod.broken.clone()) {
+    // On the way forward a pod that failed twice is not trusted again; in recovery one that has healed is all that is asked.
+    let recovering = facts.request.status.as_ref().is_some_and(|status| status.outcome.is_some());
+    let suspects = own.iter().filter(|pod| pod.role == Role::New && !(recovering && pod.ready));
+    if let Some(message) = suspects.into_iter().find_map(|pod| pod.broken.clone()) {
         return Gate::Failing(message);
     }
     missing(facts, &own).map_or(Gate::Open, Gate::Waiting)

@@ -114,6 +114,8 @@ fn lock(facts: &Facts) -> Lock {
     let Some(status) = facts.history.as_ref().and_then(|history| history.status.as_ref()) else { return Lock::Free };
     match &status.active {
         Some(active) if active.uid == facts.uid() => Lock::Ours,
+        // Its finalizer was taken off by hand. Pods that it left detached are in the next list, its leases run out.
+        Some(_) if facts.holder_gone => Lock::Free,
         Some(active) => Lock::Other(active.request.clone()),
         None if status.runs.iter().any(|run| run.uid == facts.uid()) => Lock::Done,
         None => Lock::Free,

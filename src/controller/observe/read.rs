@@ -39,6 +39,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         namespace: namespace.to_owned(),
         namespace_terminating: terminating(ctx, namespace, &request).await?,
         pods: pods(ctx, namespace, workload.as_ref()).await?,
+        holder_gone: holder_gone(ctx, namespace, &request, history.as_ref()).await?,
         plan: list(ctx, namespace, &plan_name(&request)).await?,
         again: list(ctx, namespace, &again_name(&request)).await?,
         others_under_way: others_under_way(ctx, namespace, &request).await?,
@@ -151,6 +152,22 @@ async fn pods(ctx: &Context, namespace: &str, workload: Option<&Workload>) -> Re
 fn ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
+}
+
+async fn holder_gone(
+    ctx: &Context,
+    namespace: &str,
+    request: &RestartRequest,
+    history: Option<&RestartHistory>,
+) -> Result<bool, Error> {
+    let active = history.and_then(|history| history.status.as_ref()).and_then(|status| status.active.as_ref());
+    let Some(active) = active.filter(|active| request.metadata.uid.as_ref() != Some(&active.uid)) else {
+        return Ok(false);
+    };
+    let api: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
+    let what = format!("look for RestartRequest {namespace}/{}", active.request);
+    let holder = call(what, api.get_metadata_opt(&active.request)).await?;
+    Ok(holder.is_none_or(|holder| holder.metadata.uid.as_ref() != Some(&active.uid)))
 }
 
 async fn others_under_way(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<usize, Error> {
