@@ -59,6 +59,7 @@ pub fn controller_killed() -> Vec<Scenario> {
 pub fn without_load() -> Vec<Scenario> {
     scenarios! {
         "deleted while it runs: the pods are back, then the request is gone", "deleted", lifecycle::deleted_while_running;
+        "a request stripped of its finalizer and deleted: the next one takes over", "orphan", lifecycle::orphaned;
         "cancel comes too late: it is rejected and the run completes", "cancel-late", lifecycle::cancelled_too_late;
         "two requests at once: the second is refused", "two", lifecycle::two_at_once;
         "a replacement that a quota forbids: said soon, given up, put back", "no-room", capacity::no_room_for_a_replacement;

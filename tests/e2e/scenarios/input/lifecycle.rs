@@ -117,6 +117,20 @@ pub async fn deleted_while_running(space: &Space) -> Result<Figures> {
     Ok(Figures::default().load(&report).and(format!("back and gone; another request completed in {}", took(&again))))
 }
 
+/// The finalizer is taken off by hand and the request deleted: nobody is left to finish, so the next request does.
+pub async fn orphaned(space: &Space) -> Result<Figures> {
+    let app = Template::web()?.replicas(2).deploy(space).await?;
+    let request = Request::apply(space, "web", "web", at_once()).await?;
+    request.entered(Step::Draining).await?;
+    request.delete().await?;
+    let bare = json!({"metadata": {"finalizers": null}});
+    request.patch(bare).await?;
+    request.gone(30).await?;
+    let next = Request::apply(space, "next", "web", at_once()).await?.completed(90).await?;
+    whole(&app).await?;
+    Ok(Figures::default().and(format!("the next request took over and completed in {}", took(&next))))
+}
+
 /// No pod is detached or out of its Services.
 async fn whole(app: &App<'_>) -> Result {
     app.settled().await?;
