@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden it e2e test demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden it cluster-test e2e test demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -50,11 +50,14 @@ golden: ## write the generated files anew: crds/, the chart's copies, deploy/ins
 it: ## integration against a real kube-apiserver, booted for it
 	tests/it/run
 
+cluster-test: ## the local cluster itself: two side by side, broken on purpose; nothing stays
+	tests/cluster/selftest
+
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test it e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test it e2e
+test: ## all of it: lint unit model golden-test it cluster-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test it cluster-test e2e
 
 demo: ## a restart without a lost request and one that fails and is undone, before your eyes; its cluster stays
 	@demo/demo
