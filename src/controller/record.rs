@@ -39,6 +39,23 @@ fn begin(facts: &Facts, observed: &Observed, next: &mut RestartRequestStatus) {
     next.resolved = Some(facts.resolved.clone());
     next.requested_by.clone_from(&facts.request.spec.requested_by);
     next.estimated_seconds = Some(estimate(facts, observed));
+    if let (Some(warning), Some(entry)) = (grace_warning(facts), next.history.last_mut()) {
+        entry.message = format!("{}; {warning}", entry.message);
+    }
+}
+
+/// A pod that somebody else deletes in mid-run has its grace period for the requests that we would have waited for.
+fn grace_warning(facts: &Facts) -> Option<String> {
+    let template = facts.workload.as_ref()?.deployment.spec.as_ref()?.template.spec.as_ref()?;
+    short_grace(template.termination_grace_period_seconds.unwrap_or(30), facts.resolved.timeout_seconds)
+}
+
+/// Ten seconds more than `timeoutSeconds`: five that the sidecar keeps for the app's own end, and slack (DESIGN 3.1).
+fn short_grace(grace: i64, timeout_seconds: i32) -> Option<String> {
+    let needed = i64::from(timeout_seconds) + 10;
+    (grace < needed).then(|| {
+        format!("warning: terminationGracePeriodSeconds is {grace}; set it to {needed} or more, or requests as long as timeoutSeconds are cut when somebody else deletes a pod")
+    })
 }
 
 /// About ten seconds a batch (five measured, DESIGN 3, and as many for slower apps), and the soak.
@@ -108,6 +125,9 @@ fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Res
     let note = Note::new(change.reason, phase.word(), change.message.clone());
     let note = if warning(phase) { note.warning() } else { note };
     ctx.events.publish(facts.request.object_ref(&()), note);
+    if let Some(text) = grace_warning(facts).filter(|_| old.phase.is_none()) {
+        ctx.events.publish(facts.request.object_ref(&()), Note::new("GracePeriodShort", "Check", text).warning());
+    }
     if step == Step::Finished {
         ctx.memory.forget(facts.uid());
     }
@@ -133,5 +153,16 @@ fn phase_metrics(ctx: &Context, old: &RestartRequestStatus, phase: Phase) {
     }
     if phase.is_terminal() {
         ctx.metrics.request_finished(phase.word());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_period_shorter_than_the_wait_is_warned_of() {
+        assert_eq!(short_grace(40, 30), None);
+        assert!(short_grace(39, 30).is_some_and(|text| text.contains("set it to 40")));
     }
 }
