@@ -128,6 +128,9 @@ fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Res
     if let Some(text) = grace_warning(facts).filter(|_| old.phase.is_none()) {
         ctx.events.publish(facts.request.object_ref(&()), Note::new("GracePeriodShort", "Check", text).warning());
     }
+    if old.step == Some(Step::Draining) && step == Step::Evicting {
+        drain_metrics(ctx, facts, change);
+    }
     if step == Step::Finished {
         ctx.memory.forget(facts.uid());
     }
@@ -142,6 +145,14 @@ fn warning(phase: Phase) -> bool {
         | Phase::WaitingRequests
         | Phase::Completed
         | Phase::Cancelled => false,
+    }
+}
+
+/// How long each pod of the batch was drained, by its sidecar's clock.
+fn drain_metrics(ctx: &Context, facts: &Facts, change: &Change) {
+    let reports = change.batch.iter().filter_map(|entry| facts.pod(&entry.uid)?.report.as_ref());
+    for lease in reports.filter_map(|report| report.lease.as_ref()) {
+        ctx.metrics.drained(Duration::from_millis(lease.draining_for_millis));
     }
 }
 

@@ -76,6 +76,22 @@ pub enum SidecarError {
     },
 }
 
+impl SidecarError {
+    /// One word for the metric's label.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "address",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout(_) => "timeout",
+            Self::Malformed { .. } => "malformed",
+            Self::Version { .. } => "version",
+            Self::WrongPod { .. } => "wrong_pod",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 /// Calls sidecars, at most 64 at a time.
 #[derive(Clone, Debug)]
 pub struct Sidecars {

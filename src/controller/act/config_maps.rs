@@ -113,7 +113,7 @@ pub async fn write(ctx: &Context, facts: &Facts, name: &str, promote: bool) -> R
         .await?;
     tracing::info!(name = facts.name(), config_map = name, promote, "ConfigMap written");
     if !promote {
-        ctx.metrics.restore("restored");
+        ctx.metrics.restore("success");
     }
     Ok(Done::Yes)
 }

@@ -98,6 +98,7 @@ pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) ->
         Ok(_) => Ok(Done::Yes),
         // Unknown is a value of the next observation, not a failure of this pass.
         Err(error) => {
+            ctx.metrics.sidecar_error(error.word());
             tracing::info!(pod = pod.name, %error, "the sidecar did not take the command");
             Ok(Done::NotNow)
         }
@@ -112,7 +113,7 @@ pub async fn evict(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, E
     let call = pods.create_subresource::<_, Value>("eviction", &pod.name, &params, &body);
     match timed(format!("evict Pod {}/{}", facts.namespace, pod.name), EVICTION_LIMIT, call).await {
         Ok(_) => {
-            ctx.metrics.eviction("evicted");
+            ctx.metrics.eviction("success");
             tracing::info!(pod = pod.name, uid = pod.uid, "evicted");
             Ok(Done::Yes)
         }
@@ -121,7 +122,14 @@ pub async fn evict(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, E
             Ok(Done::NotNow)
         }
         Err(error) => {
-            ctx.metrics.eviction("error");
+            let met = if error.is_conflict() {
+                "conflict"
+            } else if error.is_not_found() {
+                "gone"
+            } else {
+                "error"
+            };
+            ctx.metrics.eviction(met);
             Err(error)
         }
     }

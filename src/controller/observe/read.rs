@@ -204,7 +204,10 @@ async fn ask_sidecars(ctx: &Context, facts: &mut Facts) {
         pod.asked = true;
         match answer {
             Ok(report) => pod.report = Some(report),
-            Err(error) => pod.silence = error.to_string(),
+            Err(error) => {
+                ctx.metrics.sidecar_error(error.word());
+                pod.silence = error.to_string();
+            }
         }
     }
 }
