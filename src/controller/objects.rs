@@ -9,17 +9,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, 
 /// Name of the list of pods to replace.
 #[must_use]
 pub fn plan_name(request: &RestartRequest) -> String {
-    let (name, uid) =
-        (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
-    names::generated(&format!("{name}-plan"), "RestartRequest", name, uid)
+    list_name(request, "plan")
 }
 
 /// Name of the list of pods to replace once more.
 #[must_use]
 pub fn again_name(request: &RestartRequest) -> String {
-    let (name, uid) =
-        (request.metadata.name.as_deref().unwrap_or_default(), request.metadata.uid.as_deref().unwrap_or_default());
-    names::generated(&format!("{name}-again"), "RestartRequest", name, uid)
+    list_name(request, "again")
+}
+
+fn list_name(request: &RestartRequest, which: &str) -> String {
+    let metadata = &request.metadata;
+    let (name, uid) = (metadata.name.as_deref().unwrap_or_default(), metadata.uid.as_deref().unwrap_or_default());
+    names::generated(&format!("{name}-{which}"), "RestartRequest", name, uid)
 }
 
 /// The UID in the name keeps a workload that is made anew apart from the one that is going.

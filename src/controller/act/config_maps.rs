@@ -14,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::api::{Api, PostParams};
 use std::collections::BTreeMap;
 
-fn api(ctx: &Context, facts: &Facts) -> Api<ConfigMap> {
+/// The ConfigMaps of the request's namespace.
+pub fn api(ctx: &Context, facts: &Facts) -> Api<ConfigMap> {
     Api::namespaced(ctx.writer.clone(), &facts.namespace)
 }
 

@@ -4,7 +4,7 @@
 //! never hold it.
 
 use super::Done;
-use super::config_maps::params;
+use super::config_maps::{self, params};
 use crate::api::{
     ActiveRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RestartRequest,
     RunRecord, names,
@@ -13,7 +13,6 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
 use crate::controller::objects::{again_name, history_name, plan_name};
-use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -158,7 +157,7 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
 /// Deletes copies that nobody needs any more.
 async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error> {
     let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
-    let (api, params) = (maps(ctx, facts), ListParams::default().labels(&selector));
+    let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
     let mut copies = call(format!("list copies in {}", facts.namespace), api.list(&params)).await?.items;
     copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
     let kept = kept(facts, good);
@@ -169,13 +168,9 @@ async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error
     Ok(())
 }
 
-fn maps(ctx: &Context, facts: &Facts) -> Api<ConfigMap> {
-    Api::namespaced(ctx.writer.clone(), &facts.namespace)
-}
-
 async fn delete(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
     let what = format!("delete ConfigMap {}/{name}", facts.namespace);
-    match call(what, maps(ctx, facts).delete(name, &DeleteParams::default())).await {
+    match call(what, config_maps::api(ctx, facts).delete(name, &DeleteParams::default())).await {
         Err(error) if !error.is_not_found() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }

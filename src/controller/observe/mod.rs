@@ -38,7 +38,10 @@ pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Optio
         batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
     let step = observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
     observed.budget = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
-    ctx.memory.keep(facts.uid(), run);
+    // A finished run has been forgotten; its last passes must not bring it back for as long as the process lives.
+    if step != Step::Finished {
+        ctx.memory.keep(facts.uid(), run);
+    }
     Ok(Some((facts, observed)))
 }
 
