@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every metric as it is scraped, with what it means.
-pub const TABLE: [(&str, &str); 14] = [
+pub const TABLE: [(&str, &str); 15] = [
     ("controller_runtime_reconcile_total", "Passes, by result: success, error or panic"),
     ("controller_runtime_reconcile_errors_total", "Passes that ended with an error, by its category"),
     ("controller_runtime_reconcile_panics_total", "Passes that panicked: each is a fault of restart-controller"),
@@ -23,6 +23,10 @@ pub const TABLE: [(&str, &str); 14] = [
     ("restart_controller_active_requests", "Restarts that have not ended"),
     ("restart_controller_evictions_total", "Evictions asked for, by the answer"),
     ("restart_controller_restores_total", "Configurations put back, by result"),
+    (
+        "restart_controller_hooks_total",
+        "Hooks that ended, by when (pre or post) and result: success, failure or timeout",
+    ),
     ("restart_controller_drain_wait_seconds", "Time from the cordon of a pod to the end of its last request"),
     ("restart_controller_config_reloads_total", "Changes of the configuration file, by result: success or error"),
     ("restart_controller_undecodable_objects_total", "Times that a RestartRequest was met which cannot be read"),
@@ -32,6 +36,7 @@ pub const TABLE: [(&str, &str); 14] = [
 
 type Labels = [(&'static str, &'static str); 1];
 type Counters = Family<Labels, Counter>;
+type PairCounters = Family<[(&'static str, &'static str); 2], Counter>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// The counters; clones count together.
@@ -47,6 +52,7 @@ pub struct Metrics {
     active: Gauge,
     evictions: Counters,
     restores: Counters,
+    hooks: PairCounters,
     drains: Histogram,
     reloads: Counters,
     undecodable: Counter,
@@ -66,6 +72,7 @@ impl Default for Metrics {
             active: Gauge::default(),
             evictions: Counters::default(),
             restores: Counters::default(),
+            hooks: PairCounters::default(),
             drains: slow(),
             reloads: Counters::default(),
             undecodable: Counter::default(),
@@ -116,6 +123,11 @@ impl Metrics {
         self.restores.get_or_create(&[("result", result)]).inc();
     }
 
+    /// A hook ended: `pre` or `post`, and `success`, `failure` or `timeout`.
+    pub fn hook(&self, when: &'static str, result: &'static str) {
+        self.hooks.get_or_create(&[("when", when), ("result", result)]).inc();
+    }
+
     /// A pod's last request ended so long after its cordon.
     pub fn drained(&self, after: Duration) {
         self.drains.observe(after.as_secs_f64());
@@ -157,6 +169,7 @@ impl Metrics {
         register(&mut registry, "restart_controller_active_requests", self.active.clone());
         register(&mut registry, "restart_controller_evictions_total", self.evictions.clone());
         register(&mut registry, "restart_controller_restores_total", self.restores.clone());
+        register(&mut registry, "restart_controller_hooks_total", self.hooks.clone());
         register(&mut registry, "restart_controller_drain_wait_seconds", self.drains.clone());
         register(&mut registry, "restart_controller_config_reloads_total", self.reloads.clone());
         register(&mut registry, "restart_controller_undecodable_objects_total", self.undecodable.clone());
@@ -197,6 +210,7 @@ mod tests {
         metrics.active_requests(3);
         metrics.eviction("success");
         metrics.restore("success");
+        metrics.hook("pre", "success");
         metrics.drained(Duration::from_secs(2));
         metrics.config_reloaded(true);
         metrics.undecodable();

@@ -110,13 +110,23 @@ pub async fn write(ctx: &Context, facts: &Facts, name: &str, promote: bool) -> R
     let (Some(live), Some(copy)) = (&config.live, source(config, promote)) else { return Ok(Done::NotNow) };
     let next = ConfigMap { data: copy.data.clone(), binary_data: copy.binary_data.clone(), ..live.clone() };
     let verb = if promote { "promote onto" } else { "restore" };
-    call(format!("{verb} ConfigMap {}/{name}", facts.namespace), api(ctx, facts).replace(name, &params(), &next))
-        .await?;
-    tracing::info!(name = facts.name(), config_map = name, promote, "ConfigMap written");
+    let what = format!("{verb} ConfigMap {}/{name}", facts.namespace);
+    let written = call(what, api(ctx, facts).replace(name, &params(), &next)).await;
     if !promote {
-        ctx.metrics.restore("success");
+        ctx.metrics.restore(met(written.as_ref().err()));
     }
+    written?;
+    tracing::info!(config_map = name, promote, "ConfigMap written");
     Ok(Done::Yes)
+}
+
+/// For the counter of restores.
+fn met(error: Option<&Error>) -> &'static str {
+    match error {
+        None => "success",
+        Some(error) if error.is_conflict() => "conflict",
+        Some(_) => "error",
+    }
 }
 
 /// The copy whose digest the status records; a copy that somebody swapped is never written anywhere.

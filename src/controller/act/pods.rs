@@ -32,7 +32,7 @@ async fn patch(ctx: &Context, facts: &Facts, pod: &PodRef, what: &str, mut metad
     let patch = Patch::Merge(json!({"metadata": metadata}));
     call(format!("{what} Pod {}/{}", facts.namespace, pod.name), api(ctx, facts).patch(&pod.name, &params, &patch))
         .await?;
-    tracing::info!(pod = pod.name, uid = pod.uid, what, "pod written");
+    tracing::info!(pod = pod.name, pod_uid = pod.uid, what, "pod written");
     Ok(Done::Yes)
 }
 
@@ -114,7 +114,7 @@ pub async fn evict(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, E
     match timed(format!("evict Pod {}/{}", facts.namespace, pod.name), EVICTION_LIMIT, call).await {
         Ok(_) => {
             ctx.metrics.eviction("success");
-            tracing::info!(pod = pod.name, uid = pod.uid, "evicted");
+            tracing::info!(pod = pod.name, pod_uid = pod.uid, "evicted");
             Ok(Done::Yes)
         }
         Err(error) if error.is_budget() => {
