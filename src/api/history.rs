@@ -37,7 +37,7 @@ pub struct RestartHistorySpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RestartHistoryStatus {
-    /// `Idle`, or `Restarting` while a run holds the workload.
+    /// `Idle`, or the phase of the run that holds the workload.
     #[schemars(length(max = 32))]
     pub state: String,
     /// The run that holds the workload: the lock.
@@ -53,7 +53,12 @@ pub struct RestartHistoryStatus {
     /// The last runs, newest first.
     #[schemars(length(max = 100))]
     pub runs: Vec<RunRecord>,
-    /// The configuration of the last run that succeeded.
+    /// The results of the last 512 runs that had a trigger, newest first: a request made anew with one of their keys ends at
+    /// once with that result.
+    #[schemars(length(max = 512), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
+    pub handled: Vec<HandledRun>,
+    /// The configuration that the workload is known to run well with: that of its last successful run, or of pods that were
+    /// all seen Ready on it.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["configMap"]))]
     pub last_known_good: Vec<LastKnownGood>,
 }
@@ -68,9 +73,16 @@ pub struct ActiveRun {
     /// UID of its request.
     #[schemars(length(max = 64))]
     pub uid: String,
+    /// The generation of the request's spec that the run began with.
+    #[serde(default)]
+    pub generation: i64,
     /// The request's spec when the run started.
     #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
     pub spec: serde_json::Value,
+    /// The request's status as it was last written: with it the run is put back even if the request is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+    pub status: Option<serde_json::Value>,
 }
 
 /// One run that ended.
@@ -83,6 +95,13 @@ pub struct RunRecord {
     /// UID of its request.
     #[schemars(length(max = 64))]
     pub uid: String,
+    /// The generation of the request's spec that the run began with.
+    #[serde(default)]
+    pub generation: i64,
+    /// The run's key, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub trigger: Option<String>,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -101,6 +120,43 @@ pub struct RunRecord {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+    /// What happened, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// ConfigMaps that the run put back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub restored: Vec<RestoredMap>,
+}
+
+/// A ConfigMap that a failed run put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoredMap {
+    /// The ConfigMap.
+    #[schemars(length(max = 253))]
+    pub config_map: String,
+    /// Digest of the content that failed.
+    #[schemars(length(max = 64))]
+    pub failed_sha256: String,
+    /// It holds the content that failed again: somebody, such as a GitOps tool, took the restore back.
+    #[serde(default)]
+    pub reverted: bool,
+}
+
+/// A run whose key is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HandledRun {
+    /// The first 32 characters of sha256(name of the request, line feed, trigger).
+    #[schemars(length(max = 32))]
+    pub key: String,
+    /// Completed, Failed or Cancelled.
+    pub result: Phase,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// A ConfigMap's content that the workload is known to run well with.

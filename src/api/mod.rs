@@ -12,7 +12,10 @@ mod status;
 
 pub use code::Code;
 pub use crd::{restart_history_crd, restart_request_crd};
-pub use history::{ActiveRun, LastKnownGood, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RunRecord};
+pub use history::{
+    ActiveRun, HandledRun, LastKnownGood, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RestoredMap,
+    RunRecord,
+};
 pub use phase::{Phase, Step};
 pub use request::{
     ConcurrencyPolicy, Config, ConfigMapRef, Drain, FailurePolicy, Hook, Hooks, HttpHook, HttpMethod, JobHook,
@@ -20,6 +23,6 @@ pub use request::{
     TimeoutPolicy, Verify,
 };
 pub use status::{
-    Condition, ConditionStatus, HistoryEntry, Outcome, Plan, PodProgress, PodState, Resolved, RestartRequestStatus,
-    Snapshot, SnapshotEntry, SnapshotSource,
+    Condition, ConditionStatus, HistoryEntry, HookProgress, HookState, HookTime, Outcome, Plan, PodProgress, PodState,
+    Resolved, RestartRequestStatus, Snapshot, SnapshotEntry, SnapshotSource,
 };

@@ -59,6 +59,8 @@ pub enum Step {
     Queued,
     /// Checks, lock, snapshot, plan, promotion.
     Preparing,
+    /// The hooks that run before any pod is touched.
+    PreHooks,
     /// Surge: the batch is detached and its replacements are awaited.
     Surging,
     /// Rolling: a budget and another ready endpoint are awaited for the batch.
@@ -69,6 +71,8 @@ pub enum Step {
     Evicting,
     /// All pods are replaced and watched for a while.
     Verifying,
+    /// The hooks that run after the last pod.
+    PostHooks,
     /// Configuration, leases and detached pods are going back.
     Restoring,
     /// The result is being written to the `RestartHistory` and the lock released.

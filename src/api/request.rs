@@ -37,15 +37,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.targetRef == oldSelf.targetRef").message("targetRef never changes: create another RestartRequest"),
-    validation = Rule::new(FROZEN).message("spec never changes but for cancel and ttlSecondsAfterFinished: create another RestartRequest"),
-    validation = Rule::new("self.targetRef.kind == 'Deployment'").message("this version restarts Deployments only: targetRef.kind StatefulSet and DaemonSet come with the next one"),
-    validation = Rule::new("!has(self.trigger)").message("trigger comes with the next version: create another RestartRequest for another restart"),
-    validation = Rule::new("self.newRequests == 'Serve'").message("newRequests: Reject comes with the next version"),
-    validation = Rule::new("self.concurrencyPolicy == 'Forbid'").message("concurrencyPolicy: Queue comes with the next version"),
-    validation = Rule::new("self.config.reload").message("config.reload: false comes with the next version"),
-    validation = Rule::new("!has(self.ttlSecondsAfterFinished)").message("ttlSecondsAfterFinished comes with the next version"),
-    validation = Rule::new("!has(self.strategy) || !self.strategy.allowDisruption").message("strategy.allowDisruption comes with the next version"),
-    validation = Rule::new("size(self.hooks.pre) == 0 && size(self.hooks.post) == 0").message("hooks come with the next version")
+    validation = Rule::new(FROZEN).message("spec never changes but for cancel and ttlSecondsAfterFinished, or together with a new trigger: set another trigger, or create another RestartRequest"),
+    validation = Rule::new("!has(oldSelf.trigger) || has(self.trigger)").message("trigger never goes away: set another one, or create another RestartRequest"),
+    validation = Rule::new("!has(self.strategy) || !has(self.strategy.type) || self.strategy.type != 'Surge' || self.targetRef.kind == 'Deployment'").message("strategy.type Surge is for Deployments: pods of a StatefulSet or DaemonSet have no room for a second one; use Rolling"),
+    validation = Rule::new("self.config.reload || !has(self.config.configMaps) || self.config.configMaps.all(map, !has(map.from))").message("config.reload: false forbids new configuration, so that nothing can be promoted: remove from")
 )]
 pub struct RestartRequestSpec {
     /// The workload to restart, in the namespace of this object. Never changes.
@@ -105,8 +100,9 @@ pub struct RestartRequestSpec {
     pub requested_by: Option<String>,
 }
 
-/// Every field but `cancel` and `ttlSecondsAfterFinished` is frozen; optional ones are compared by presence and value.
-const FROZEN: &str = "self.reason == oldSelf.reason && self.force == oldSelf.force && self.onTimeout == oldSelf.onTimeout \
+/// A new trigger asks for another run, which may differ in everything. Else every field but `cancel` and
+/// `ttlSecondsAfterFinished` is frozen; optional ones are compared by presence and value.
+const FROZEN: &str = "has(self.trigger) && (!has(oldSelf.trigger) || self.trigger != oldSelf.trigger) || self.reason == oldSelf.reason && self.force == oldSelf.force && self.onTimeout == oldSelf.onTimeout \
 && self.newRequests == oldSelf.newRequests && self.drain == oldSelf.drain && self.concurrencyPolicy == oldSelf.concurrencyPolicy \
 && self.config == oldSelf.config && self.hooks == oldSelf.hooks && self.verify == oldSelf.verify \
 && self.progressDeadlineSeconds == oldSelf.progressDeadlineSeconds \
@@ -253,13 +249,13 @@ pub struct ConfigMapRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hooks {
-    /// Before any pod is touched.
+    /// Before any pod is touched, one after the other.
     #[serde(default)]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub pre: Vec<Hook>,
-    /// After the last pod.
+    /// After the last pod and the soak, one after the other.
     #[serde(default)]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub post: Vec<Hook>,
 }
 
@@ -269,7 +265,7 @@ pub struct Hooks {
 #[x_kube(validation = ("has(self.http) != has(self.job)", "exactly one of http and job"))]
 pub struct Hook {
     /// Its name in the history.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// An HTTP request; 2xx is success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -294,8 +290,9 @@ fn default_hook_timeout() -> i32 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpHook {
-    /// Where to.
-    #[schemars(length(min = 1, max = 2048))]
+    /// Where to: `http://` or `https://`, a Service of the cluster or any other host; loopback and link-local addresses
+    /// are refused, redirects are not followed.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://.+"))]
     pub url: String,
     /// Its method.
     #[serde(default)]
@@ -321,9 +318,14 @@ pub enum HttpMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobHook {
-    /// A batch/v1 Job's template.
+    /// A batch/v1 Job's template: metadata (labels, annotations) and spec.
     #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
     pub template: serde_json::Value,
+    /// A directory: every container of the Job finds the configuration that new pods start on below it, each ConfigMap's
+    /// keys as files of a directory of its name. Absent: nothing is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 512), regex(pattern = "^/[^:]+$"))]
+    pub mount_candidate_at: Option<String>,
 }
 
 /// What the failure of a hook means.

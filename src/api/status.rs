@@ -7,9 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The end is the end (I6), but for a run that another trigger asks for.
+const TERMINAL: &str = "!has(oldSelf.phase) || !(oldSelf.phase in ['Completed', 'Failed', 'Cancelled']) \
+|| has(self.phase) && self.phase == oldSelf.phase \
+|| has(self.lastHandledTrigger) && (!has(oldSelf.lastHandledTrigger) || self.lastHandledTrigger != oldSelf.lastHandledTrigger)";
+
 /// What has become of the request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": TERMINAL, "message": "a restart that has ended stays ended: set another trigger in its spec"}]))]
 pub struct RestartRequestStatus {
     /// The generation of the spec that this status is about; -1 until the controller has seen it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +54,9 @@ pub struct RestartRequestStatus {
     /// How long the run was expected to take when it started, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_seconds: Option<i64>,
+    /// The generation of the spec that the run began with: with the UID it names the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_generation: Option<i64>,
     /// The trigger of the last run.
     #[schemars(length(max = 128))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +70,10 @@ pub struct RestartRequestStatus {
     /// The pods being worked on: a batch, and in recovery as many replacements again.
     #[schemars(length(max = 2048))]
     pub pods: Vec<PodProgress>,
+    /// The hooks that have been started.
+    #[schemars(length(max = 16))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookProgress>,
     /// What is certain about the end, from the moment it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -126,6 +139,9 @@ pub struct SnapshotEntry {
     pub candidate_sha256: String,
     /// Whether the run writes the candidate over the ConfigMap.
     pub promoted: bool,
+    /// The ConfigMap has been seen to hold the copy again: it is restored once, and no second time if somebody takes that back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 /// Where the content that a restore writes comes from.
@@ -187,6 +203,45 @@ pub enum PodState {
     Terminating,
     /// A replacement that goes so that the old pod can come back.
     Expendable,
+}
+
+/// A hook that has been started.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookProgress {
+    /// Before or after the pods.
+    pub time: HookTime,
+    /// Its name.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// What has become of it.
+    pub state: HookState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// When a hook runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum HookTime {
+    /// Before any pod is touched.
+    Pre,
+    /// After the last pod and the soak.
+    Post,
+}
+
+/// What has become of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum HookState {
+    /// It was started, or is about to be.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It failed and onFailure is Ignore.
+    Ignored,
 }
 
 /// How the run ends.

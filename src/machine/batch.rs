@@ -6,7 +6,7 @@ use super::decision::Change;
 use super::observed::{Asked, Attachment, Cursor, Observed, Pod, Role};
 use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
 
-/// The pods that are still to be replaced, oldest first.
+/// The pods that are still to be replaced, in their order.
 pub fn remaining<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
     let role = if cursor.again { Role::Again } else { Role::Planned };
     let left = |pod: &&Pod| pod.role == role && pod.alive() && pod.attachment != Attachment::Foreign;
@@ -54,7 +54,19 @@ pub fn names(pods: &[&Pod]) -> String {
 /// A change to `step` that keeps everything else.
 pub fn change(cursor: &Cursor, phase: Phase, step: Step, reason: &'static str, message: String) -> Change {
     let batch = cursor.batch.clone();
-    Change { phase, step, reason, message, batch, outcome: None, snapshot: None, plan: None, cancel_rejected: false }
+    Change {
+        phase,
+        step,
+        reason,
+        message,
+        batch,
+        outcome: None,
+        snapshot: None,
+        plan: None,
+        hooks: None,
+        cancel_rejected: false,
+        begins: false,
+    }
 }
 
 /// The phase that people see while pods are replaced: always Recovering when they are replaced once more.
@@ -104,7 +116,10 @@ pub fn fail(observed: &Observed, cursor: &Cursor, code: Code, message: String) -
     if let Some(outcome) = &cursor.outcome {
         return give_up(cursor, outcome, "PodsNotReplaced", message);
     }
-    let suspect_configuration = code == Code::ReplacementUnhealthy && observed.pods.iter().any(failed_on_a_node);
+    // A hook that runs after the pods judges what they run on.
+    let judged = code == Code::HookFailed && cursor.step == Step::PostHooks;
+    let suspect_configuration =
+        judged || code == Code::ReplacementUnhealthy && observed.pods.iter().any(failed_on_a_node);
     let outcome = Outcome {
         result: Phase::Failed,
         code: Some(code),
@@ -118,7 +133,10 @@ pub fn fail(observed: &Observed, cursor: &Cursor, code: Code, message: String) -
 
 /// A pod that a quota forbids or that no node takes says nothing about the configuration.
 fn failed_on_a_node(pod: &Pod) -> bool {
-    pod.alive() && pod.attachment == Attachment::Attached && pod.scheduled && (!pod.ready || pod.restarted)
+    pod.alive()
+        && pod.attachment == Attachment::Attached
+        && pod.scheduled
+        && (!pod.ready || pod.restarted || pod.lapsed)
 }
 
 /// The change that begins recovery towards `outcome`.

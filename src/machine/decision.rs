@@ -3,7 +3,7 @@
 //! **Invariant:** no decision is both a write of the status and an effect (DESIGN 7).
 
 use super::observed::Pod;
-use crate::api::{Outcome, Phase, Plan, PodProgress, Snapshot, Step};
+use crate::api::{HookProgress, HookTime, Outcome, Phase, Plan, PodProgress, Snapshot, Step};
 use serde::{Deserialize, Serialize};
 
 /// What happens next.
@@ -39,8 +39,12 @@ pub struct Change {
     pub snapshot: Option<Snapshot>,
     /// The lists, if they have been written.
     pub plan: Option<Plan>,
+    /// The hooks, if one of them was started or has ended.
+    pub hooks: Option<Vec<HookProgress>>,
     /// A cancel that came too late is answered.
     pub cancel_rejected: bool,
+    /// A run begins: whatever the status said before is about an earlier one.
+    pub begins: bool,
 }
 
 /// A pod as it was seen: every effect on it carries both as preconditions.
@@ -80,6 +84,8 @@ impl From<&Pod> for PlannedPod {
 /// One change to the world. Each is idempotent and names what it is about by UID or digest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Effect {
+    /// Delete the request: its `ttlSecondsAfterFinished` is over.
+    DeleteRequest,
     /// Put our finalizer on the request.
     AddFinalizer,
     /// Take it off.
@@ -98,6 +104,8 @@ pub enum Effect {
     Promote(String),
     /// Write the snapshot over that ConfigMap.
     Restore(String),
+    /// Start that hook.
+    RunHook(HookTime, String),
     /// Move the pod's hash label into an annotation and make the Deployment its controller.
     Detach(PodRef),
     /// The way back.

@@ -5,6 +5,7 @@
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
 use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Role};
+use super::pending::queued;
 use super::recovering::to_restore;
 use crate::api::{Outcome, Phase, Step};
 
@@ -62,7 +63,8 @@ fn good(observed: &Observed, cursor: &Cursor) -> Vec<String> {
     observed.config.iter().filter(held).map(|config| config.entry.name.clone()).collect()
 }
 
-/// Nothing happens any more but the removal of the finalizer and the notice of a new generation.
+/// Nothing happens any more but the removal of the finalizer, another run if another trigger asks for it, the end of the
+/// object's time, and the notice of a new generation.
 pub fn plan(observed: &Observed) -> Decision {
     // A leader that was asleep while the run ended may have taken the lock once more.
     if observed.lock == Lock::Ours {
@@ -70,6 +72,13 @@ pub fn plan(observed: &Observed) -> Decision {
     }
     if observed.finalizer {
         return Decision::Act(vec![Effect::RemoveFinalizer]);
+    }
+    if observed.asked.triggered && !observed.asked.deleting {
+        let message = "another trigger was set: one more restart".to_owned();
+        return Decision::Record(queued("Triggered", message));
+    }
+    if observed.asked.expired && !observed.asked.deleting {
+        return Decision::Act(vec![Effect::DeleteRequest]);
     }
     match &observed.cursor {
         Some(cursor) if observed.asked.generation_unseen && !observed.asked.deleting => {

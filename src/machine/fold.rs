@@ -24,6 +24,7 @@ pub fn cursor(status: &RestartRequestStatus) -> Option<Cursor> {
         batch: status.pods.clone(),
         snapshot: status.snapshot.clone(),
         plan: status.plan.clone(),
+        hooks: status.hooks.clone(),
         again: status.plan.as_ref().is_some_and(|plan| plan.again.is_some()),
         cancel_rejected: status.conditions.iter().any(|condition| condition.condition_type == "CancelRejected"),
     })
@@ -37,7 +38,7 @@ pub fn fold(
     generation: Option<i64>,
     now: &Time,
 ) -> RestartRequestStatus {
-    let mut next = status.clone();
+    let mut next = if change.begins { RestartRequestStatus::default() } else { status.clone() };
     next.observed_generation = generation;
     next.phase = Some(change.phase);
     next.step = Some(change.step);
@@ -51,6 +52,10 @@ pub fn fold(
     if let Some(plan) = &change.plan {
         next.plan = Some(plan.clone());
     }
+    if let Some(hooks) = &change.hooks {
+        next.hooks.clone_from(hooks);
+        next.hooks.iter_mut().for_each(|hook| hook.message = clipped(&hook.message, 1024));
+    }
     if let Some(outcome) = &change.outcome {
         next.code = outcome.code;
         next.outcome = Some(clipped_outcome(outcome));
@@ -58,7 +63,8 @@ pub fn fold(
     if change.phase.is_terminal() {
         next.finished_at.get_or_insert_with(|| now.clone());
     }
-    remember(&mut next.history, status, change, now);
+    let before = if change.begins { RestartRequestStatus::default() } else { status.clone() };
+    remember(&mut next.history, &before, change, now);
     conditions(&mut next, change, now);
     next
 }
@@ -152,12 +158,12 @@ fn progress_conditions(status: &mut RestartRequestStatus, change: &Change, messa
         Step::Evicting => {
             (True, if change.batch.iter().all(|pod| pod.state == PodState::Drained) { True } else { False })
         }
-        Step::Surging | Step::Reserving | Step::Verifying | Step::Restoring => (False, False),
-        Step::Queued | Step::Preparing | Step::Finishing | Step::Finished => return,
+        Step::Surging | Step::Reserving | Step::Verifying | Step::PostHooks | Step::Restoring => (False, False),
+        Step::Queued | Step::Preparing | Step::PreHooks | Step::Finishing | Step::Finished => return,
     };
     set(status, "Cordoned", cordoned, change.reason, message, now);
     set(status, "Drained", drained, change.reason, message, now);
-    let rolled_out = if change.step == Step::Verifying { True } else { False };
+    let rolled_out = if matches!(change.step, Step::Verifying | Step::PostHooks) { True } else { False };
     set(status, "RolledOut", rolled_out, change.reason, message, now);
 }
 

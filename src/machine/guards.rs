@@ -4,7 +4,7 @@
 
 use super::batch::{change, fail, recover};
 use super::decision::{Change, Decision, Effect};
-use super::observed::{Cursor, Lock, Observed, Target};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, RefusedEffect, Target};
 use super::preparing;
 use crate::api::{Code, Outcome, Phase, Step};
 
@@ -20,6 +20,7 @@ pub fn plan(observed: &Observed) -> Option<Decision> {
     lock(observed, cursor)
         .or_else(|| deleted(observed, cursor))
         .or_else(|| conflict(observed, cursor))
+        .or_else(|| drift(observed, cursor))
         .or_else(|| cancel(observed, cursor))
         .or_else(|| refused(observed, cursor))
 }
@@ -32,8 +33,14 @@ fn let_go(observed: &Observed) -> Decision {
 /// Pods may have been touched and the end is not yet written down.
 fn under_way(step: Step) -> bool {
     match step {
-        Step::Queued | Step::Preparing | Step::Finishing | Step::Finished => false,
-        Step::Surging | Step::Reserving | Step::Draining | Step::Evicting | Step::Verifying | Step::Restoring => true,
+        Step::Queued | Step::Preparing | Step::PreHooks | Step::Finishing | Step::Finished => false,
+        Step::Surging
+        | Step::Reserving
+        | Step::Draining
+        | Step::Evicting
+        | Step::Verifying
+        | Step::PostHooks
+        | Step::Restoring => true,
     }
 }
 
@@ -83,6 +90,17 @@ fn conflict(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     Some(Decision::Record(fail(observed, cursor, code, message.to_owned())))
 }
 
+/// `reload: false`: new pods must not start on something else than the old ones did.
+fn drift(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if observed.asked.reload || cursor.outcome.is_some() {
+        return None;
+    }
+    let moved = |config: &&ConfigMapView| matches!(config.content, Content::Other | Content::Missing);
+    let name = &observed.config.iter().find(moved)?.entry.name;
+    let message = format!("ConfigMap {name} was changed while the restart was under way, and config.reload is false");
+    Some(Decision::Record(fail(observed, cursor, Code::ConfigDrift, message)))
+}
+
 fn cancel(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     if !observed.asked.cancel || cursor.cancel_rejected || cursor.outcome.is_some() {
         return None;
@@ -97,7 +115,7 @@ fn refused(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     if cursor.step == Step::Restoring {
         return None;
     }
-    let refusal = observed.refusal.as_ref()?;
+    let refusal = observed.refusal.as_ref().filter(|refusal| refusal.effect != RefusedEffect::Hook)?;
     Some(Decision::Record(fail(observed, cursor, Code::Internal, refusal.message.clone())))
 }
 

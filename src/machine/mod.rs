@@ -2,8 +2,8 @@
 //!
 //! [`plan`] is total: every [`Observed`] has a [`Decision`]. A step is entered in the status first ([`Decision::Record`]),
 //! its effects follow ([`Decision::Act`]), and it is left only when observation shows them done; so a crash anywhere is
-//! resumed from the cluster alone. Phases have a file each; what several phases share is in `batch`
-//! and `guards`.
+//! resumed from the cluster alone. Phases have a file each; what several phases share is in `batch`,
+//! `guards` and `hooks`.
 //!
 //! **Invariant:** no async, no client, no clock, no randomness: the same [`Observed`] gives the same [`Decision`].
 
@@ -12,6 +12,7 @@ mod decision;
 mod finished;
 mod fold;
 mod guards;
+mod hooks;
 mod observed;
 mod pending;
 mod preparing;
@@ -25,8 +26,8 @@ mod waiting_requests;
 pub use decision::{Change, Decision, Effect, PlannedPod, PodRef};
 pub use fold::{cursor, fold};
 pub use observed::{
-    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Hold, Lock, Observed, PlanView,
-    Pod, Refusal, RefusedEffect, Role, Soak, Target, Verdict,
+    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Handled, Hold, HookRun, HookView,
+    Lock, Observed, PlanView, Pod, Refusal, RefusedEffect, Role, Soak, Target, Verdict,
 };
 
 use crate::api::Step;
@@ -41,11 +42,13 @@ pub fn plan(observed: &Observed) -> Decision {
     match cursor.step {
         Step::Queued => pending::plan(observed, Some(cursor)),
         Step::Preparing => preparing::plan(observed, cursor),
+        Step::PreHooks => preparing::hooks(observed, cursor),
         Step::Surging => restarting::surging(observed, cursor),
         Step::Reserving => waiting_requests::reserving(observed, cursor),
         Step::Draining => waiting_requests::draining(observed, cursor),
         Step::Evicting => restarting::evicting(observed, cursor),
         Step::Verifying => restarting::verifying(observed, cursor),
+        Step::PostHooks => restarting::hooks(observed, cursor),
         Step::Restoring => recovering::plan(observed, cursor),
         Step::Finishing => finished::finishing(observed, cursor),
         Step::Finished => finished::plan(observed),

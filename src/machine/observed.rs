@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** no Kubernetes object and no time: clocks have become [`Deadline`], [`Soak`] and the fields of [`Drain`].
 
-use crate::api::{Code, Outcome, Plan, PodProgress, Snapshot, SnapshotEntry, Step, StrategyType, TimeoutPolicy};
+use crate::api::{
+    Code, HookProgress, HookTime, Outcome, Phase, Plan, PodProgress, Snapshot, SnapshotEntry, Step, StrategyType,
+    TimeoutPolicy,
+};
 
 /// Everything that a decision may depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,11 +24,16 @@ pub struct Observed {
     pub verdict: Option<Verdict>,
     /// Why the restart has to wait before it begins.
     pub hold: Option<Hold>,
+    /// A run with this request's key has ended before, under an object that is gone.
+    pub handled: Option<Handled>,
+    /// The hooks, in the order in which they run.
+    pub hooks: Vec<HookView>,
     /// The ConfigMaps.
     pub config: Vec<ConfigMapView>,
     /// The lists of pods.
     pub plan: PlanView,
-    /// The workload's pods that exist, detached ones included, oldest first.
+    /// The workload's pods that exist, detached ones included, in the order in which they are restarted: oldest first, in a
+    /// StatefulSet the highest ordinal first.
     pub pods: Vec<Pod>,
     /// Whether the workload's own pods are all there and serving.
     pub gate: Gate,
@@ -53,6 +61,16 @@ pub struct Asked {
     pub force: bool,
     /// `spec.onTimeout`.
     pub on_timeout: TimeoutPolicy,
+    /// `spec.concurrencyPolicy` is Queue.
+    pub queue: bool,
+    /// `spec.strategy.allowDisruption`.
+    pub allow_disruption: bool,
+    /// `spec.config.reload`.
+    pub reload: bool,
+    /// `spec.trigger` is another one than the run began with.
+    pub triggered: bool,
+    /// The run has ended, and `spec.ttlSecondsAfterFinished` is over.
+    pub expired: bool,
     /// The strategy, resolved.
     pub strategy: StrategyType,
     /// The largest batch, resolved; at least 1.
@@ -74,6 +92,8 @@ pub struct Cursor {
     pub snapshot: Option<Snapshot>,
     /// The lists, once recorded.
     pub plan: Option<Plan>,
+    /// The hooks that have been started.
+    pub hooks: Vec<HookProgress>,
     /// Pods are being replaced once more, because they started on the bad configuration.
     pub again: bool,
     /// A cancel that came too late has been answered.
@@ -125,6 +145,41 @@ pub struct Hold {
     pub bounded: bool,
 }
 
+/// A run that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handled {
+    /// Completed, Failed or Cancelled.
+    pub result: Phase,
+    /// Why it failed.
+    pub code: Option<Code>,
+}
+
+/// One hook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HookView {
+    /// Before or after the pods.
+    pub time: HookTime,
+    /// Its name.
+    pub name: String,
+    /// `onFailure` is Ignore.
+    pub ignore: bool,
+    /// What is seen of it.
+    pub run: HookRun,
+}
+
+/// What is seen of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HookRun {
+    /// Nothing: it has to be started, or started again with the same key because the process that asked is gone.
+    Absent,
+    /// It is running.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// It failed; what it said.
+    Failed(String),
+}
+
 /// One ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConfigMapView {
@@ -134,6 +189,10 @@ pub struct ConfigMapView {
     pub copied: bool,
     /// What the ConfigMap holds now.
     pub content: Content,
+    /// Another workload that has been restarted onto the candidate, or is being.
+    pub shared_with: Option<String>,
+    /// The tool that applies it from Git.
+    pub applied_by: Option<String>,
 }
 
 /// What a ConfigMap holds.
@@ -194,6 +253,8 @@ pub struct Pod {
     pub restarts: i32,
     /// More often than when the list that names it was written; at all, if none does.
     pub restarted: bool,
+    /// It was Ready in the soak and is not any more.
+    pub lapsed: bool,
     /// A container of it exited twice; what it said.
     pub broken: Option<String>,
 }
@@ -303,6 +364,8 @@ pub enum RefusedEffect {
     Promotion,
     /// A restore.
     Restore,
+    /// A hook.
+    Hook,
     /// Anything else.
     Other,
 }

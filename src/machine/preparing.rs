@@ -1,16 +1,18 @@
-//! Preparing: finalizer, lock, copies, list, promotion. No pod is touched.
+//! Preparing: finalizer, lock, copies, hooks, list, promotion. No pod is touched.
 //!
 //! **Invariant:** nothing is changed before its copy stands in the status (DESIGN 3.3).
 
 use super::batch::{begin_next, change, recover};
 use super::decision::{Change, Decision, Effect, PlannedPod};
 use super::guards::failed;
+use super::hooks::{self, Hooks};
 use super::observed::{Attachment, ConfigMapView, Content, Cursor, Lock, Observed, Pod, RefusedEffect, Role};
-use crate::api::{Code, Outcome, Phase, Plan, Snapshot, Step};
+use super::pending::queued;
+use crate::api::{Code, HookTime, Outcome, Phase, Plan, Snapshot, Step};
 
 /// One thing after the other; each is entered only when observation shows the one before it done.
 pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
-    if let Some(decision) = stopped(observed, cursor) {
+    if let Some(decision) = too_early(observed, cursor).or_else(|| stopped(observed, cursor)) {
         return decision;
     }
     if !observed.finalizer {
@@ -20,9 +22,54 @@ pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
         return Decision::Act(vec![Effect::TakeLock]);
     }
     let Some(snapshot) = &cursor.snapshot else { return copy(observed, cursor) };
+    if hooks::left(observed, cursor, HookTime::Pre) {
+        let message = "the hooks before the restart".to_owned();
+        return Decision::Record(change(cursor, Phase::Preparing, Step::PreHooks, "PreHooks", message));
+    }
     let Some(plan) = &cursor.plan else { return list(observed, cursor) };
     debug_assert_eq!(snapshot.config_maps.len(), observed.config.len());
     promote(observed, cursor, plan)
+}
+
+/// The hooks that run before any pod is touched.
+pub fn hooks(observed: &Observed, cursor: &Cursor) -> Decision {
+    if let Some(decision) = stopped(observed, cursor) {
+        return decision;
+    }
+    match hooks::run(observed, cursor, HookTime::Pre) {
+        Hooks::Decided(decision) => decision,
+        Hooks::Failed(message) => {
+            let hooks = Some(hooks::all_failed(cursor, &message));
+            match stop(observed, cursor, Code::HookFailed.reason(), failed(Code::HookFailed, message)) {
+                Decision::Record(change) => Decision::Record(Change { hooks, ..change }),
+                decision @ (Decision::Act(_) | Decision::Wait(_) | Decision::Rest) => decision,
+            }
+        }
+        Hooks::Over => {
+            let message = "the hooks before the restart are over".to_owned();
+            Decision::Record(change(cursor, Phase::Preparing, Step::Preparing, "HooksOver", message))
+        }
+    }
+}
+
+/// Nothing has been done yet, and it is not this run's turn any more: another trigger, or a queue that another one left
+/// first.
+fn too_early(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if cursor.snapshot.is_some() || observed.asked.deleting || observed.asked.cancel {
+        return None;
+    }
+    let change = match &observed.lock {
+        Lock::Free if observed.asked.triggered => {
+            queued("Triggered", "another trigger was set before the restart began".to_owned())
+        }
+        Lock::Other(name) if observed.asked.queue => {
+            let message = format!("queued behind RestartRequest {name}, which is restarting this workload");
+            change(cursor, Phase::Pending, Step::Queued, "Queued", message)
+        }
+        Lock::Free | Lock::Ours | Lock::Other(_) | Lock::Done => return None,
+    };
+    // A finalizer is there exactly while something is outstanding (I10).
+    Some(if observed.finalizer { Decision::Act(vec![Effect::RemoveFinalizer]) } else { Decision::Record(change) })
 }
 
 /// What ends the run here.
@@ -41,8 +88,10 @@ fn stopped(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
             (Code::Internal, "the RestartHistory says that this run has ended; apply another request".to_owned())
         }
         (Lock::Free | Lock::Ours, Some(verdict), _) => (verdict.code, verdict.message.clone()),
-        (Lock::Free | Lock::Ours, None, Some(refusal)) => (code_of(refusal.effect), refusal.message.clone()),
-        (Lock::Free | Lock::Ours, None, None) => return None,
+        (Lock::Free | Lock::Ours, None, Some(refusal)) if refusal.effect != RefusedEffect::Hook => {
+            (code_of(refusal.effect), refusal.message.clone())
+        }
+        (Lock::Free | Lock::Ours, None, Some(_) | None) => return None,
     };
     Some(stop(observed, cursor, code.reason(), failed(code, message)))
 }
@@ -51,6 +100,7 @@ fn code_of(effect: RefusedEffect) -> Code {
     match effect {
         RefusedEffect::Copy => Code::BackupFailed,
         RefusedEffect::Promotion | RefusedEffect::Restore => Code::RestoreConflict,
+        RefusedEffect::Hook => Code::HookFailed,
         RefusedEffect::Other => Code::Internal,
     }
 }
@@ -133,8 +183,8 @@ fn begin(observed: &Observed, cursor: &Cursor, plan: &Plan, promoted: bool) -> D
 pub fn phase_of(step: Step) -> Phase {
     match step {
         Step::Queued => Phase::Pending,
-        Step::Preparing => Phase::Preparing,
-        Step::Surging | Step::Evicting | Step::Verifying => Phase::Restarting,
+        Step::Preparing | Step::PreHooks => Phase::Preparing,
+        Step::Surging | Step::Evicting | Step::Verifying | Step::PostHooks => Phase::Restarting,
         Step::Reserving | Step::Draining => Phase::WaitingRequests,
         Step::Restoring | Step::Finishing | Step::Finished => Phase::Recovering,
     }

@@ -8,7 +8,7 @@ use super::observed::{
     Attachment, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Observed, Pod, RefusedEffect, Role, Target,
 };
 use super::put_back::put_back;
-use crate::api::{Outcome, Phase, Plan, PodState, SnapshotSource, Step};
+use crate::api::{Outcome, Phase, Plan, PodState, Snapshot, SnapshotEntry, SnapshotSource, Step};
 
 /// One thing after the other, each seen done before the next.
 pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
@@ -32,7 +32,7 @@ fn refused(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
     }
     let reason = match refusal.effect {
         RefusedEffect::Restore | RefusedEffect::Copy | RefusedEffect::Promotion => "RestoreRefused",
-        RefusedEffect::Other => "PutBackRefused",
+        RefusedEffect::Hook | RefusedEffect::Other => "PutBackRefused",
     };
     Some(Decision::Record(give_up(cursor, outcome, reason, refusal.message.clone())))
 }
@@ -56,7 +56,22 @@ fn configuration(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Opt
         .filter(|config| config.content == Content::Candidate)
         .map(|config| Effect::Restore(config.entry.name.clone()))
         .collect();
-    (!effects.is_empty()).then_some(Decision::Act(effects))
+    if !effects.is_empty() {
+        return Some(Decision::Act(effects));
+    }
+    wanted.iter().any(|config| !config.entry.restored).then(|| Decision::Record(restored(observed, cursor, outcome)))
+}
+
+/// Seen done: from now on a ConfigMap that holds the candidate again was changed back by somebody.
+fn restored(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Change {
+    let entry = |config: &ConfigMapView| SnapshotEntry {
+        restored: config.entry.restored || to_restore(config, outcome),
+        ..config.entry.clone()
+    };
+    let snapshot = Snapshot { config_maps: observed.config.iter().map(entry).collect() };
+    let message = "the configuration is what it was before".to_owned();
+    let change = change(cursor, Phase::Recovering, Step::Restoring, "ConfigurationRestored", message);
+    Change { snapshot: Some(snapshot), ..change }
 }
 
 fn cannot_restore(observed: &Observed, outcome: &Outcome, wanted: &[&ConfigMapView]) -> Option<(&'static str, String)> {
@@ -66,6 +81,28 @@ fn cannot_restore(observed: &Observed, outcome: &Outcome, wanted: &[&ConfigMapVi
         && wanted.iter().any(|config| config.content == Content::Candidate)
     {
         let message = "somebody else's rollout has started pods on the promoted configuration: it stays".to_owned();
+        return Some(("RestoreConflict", message));
+    }
+    if let Some(config) = wanted.iter().find(|config| config.content == Content::Candidate && config.entry.restored) {
+        let name = &config.entry.name;
+        return Some(match &config.applied_by {
+            Some(tool) => (
+                "RevertedByGitOps",
+                format!(
+                    "ConfigMap {name} was restored and {tool} wrote the failed content back: it stays; correct it in Git"
+                ),
+            ),
+            None => (
+                "RestoreConflict",
+                format!("ConfigMap {name} was restored and somebody wrote the failed content back: it stays"),
+            ),
+        });
+    }
+    let shared = |config: &&&ConfigMapView| config.content == Content::Candidate && config.shared_with.is_some();
+    if let Some(config) = wanted.iter().find(shared) {
+        let (name, other) = (&config.entry.name, config.shared_with.as_deref().unwrap_or_default());
+        let message =
+            format!("{other} has been restarted onto the present content of ConfigMap {name}: it stays as it is");
         return Some(("RestoreConflict", message));
     }
     if let Some(edited) = wanted.iter().find(|config| matches!(config.content, Content::Other | Content::Missing)) {

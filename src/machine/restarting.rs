@@ -4,8 +4,9 @@
 
 use super::batch::{alive, begin_next, change, fail, names, phase, present, progress, remaining, state};
 use super::decision::{Change, Decision, Effect};
+use super::hooks::{self, Hooks};
 use super::observed::{Attachment, Budget, Cursor, Deadline, Drain, Gate, Observed, Pod, Role, Soak};
-use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
+use crate::api::{Code, HookTime, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
 
 /// Surge: detach the batch, await its replacements, then its budget.
 pub fn surging(observed: &Observed, cursor: &Cursor) -> Decision {
@@ -197,6 +198,10 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
             format!("{} failed in the soak: {why}", pod.name),
         ));
     }
+    if let Some(pod) = observed.pods.iter().find(|pod| pod.alive() && pod.lapsed) {
+        let message = format!("{} was Ready in the soak and is not any more", pod.name);
+        return Decision::Record(fail(observed, cursor, Code::ReplacementUnhealthy, message));
+    }
     if !remaining(observed, cursor).is_empty() {
         return Decision::Record(begin_next(observed, cursor));
     }
@@ -210,7 +215,23 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
     let nothing = cursor.plan.as_ref().is_some_and(|plan| plan.pods == 0);
     match observed.soak {
         Soak::Running if !nothing => Decision::Wait("all pods are Ready; watching them for soakSeconds".to_owned()),
+        Soak::Running | Soak::Over if hooks::left(observed, cursor, HookTime::Post) => {
+            let message = "the hooks after the restart".to_owned();
+            Decision::Record(change(cursor, Phase::Restarting, Step::PostHooks, "PostHooks", message))
+        }
         Soak::Running | Soak::Over => Decision::Record(complete(cursor, nothing)),
+    }
+}
+
+/// The hooks that run after the last pod.
+pub fn hooks(observed: &Observed, cursor: &Cursor) -> Decision {
+    match hooks::run(observed, cursor, HookTime::Post) {
+        Hooks::Decided(decision) => decision,
+        Hooks::Failed(message) => {
+            let hooks = Some(hooks::all_failed(cursor, &message));
+            Decision::Record(Change { hooks, ..fail(observed, cursor, Code::HookFailed, message) })
+        }
+        Hooks::Over => Decision::Record(complete(cursor, cursor.plan.as_ref().is_some_and(|plan| plan.pods == 0))),
     }
 }
 

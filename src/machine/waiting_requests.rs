@@ -21,7 +21,9 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
     if let Some(decision) = closed(observed, cursor) {
         return decision;
     }
-    if let Some(pod) = pods.iter().find(|pod| pod.last_endpoint) {
+    // Permitted to interrupt service, the last one goes all the same: it drains by termination.
+    let permitted = observed.asked.allow_disruption && pods.len() == 1;
+    if let Some(pod) = pods.iter().find(|pod| pod.last_endpoint && !permitted) {
         return last_endpoint(observed, cursor, &pods, pod);
     }
     match &observed.budget {
@@ -41,8 +43,10 @@ fn make_way(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
 /// A smaller batch may leave an endpoint; one pod that is the last does not go.
 fn last_endpoint(observed: &Observed, cursor: &Cursor, pods: &[&Pod], pod: &Pod) -> Decision {
     if pods.len() == 1 {
-        let message =
-            format!("{} is the last ready endpoint of a Service; use strategy Surge, or more replicas", pod.name);
+        let message = format!(
+            "{} is the last ready endpoint of a Service (or of its node, under a Local traffic policy); use strategy Surge, more replicas, or strategy.allowDisruption",
+            pod.name
+        );
         return Decision::Record(fail(observed, cursor, Code::LastEndpoint, message));
     }
     let message = "a smaller batch, so that a ready endpoint is left".to_owned();
