@@ -3,7 +3,7 @@
 //! **Invariant:** plain data; who reads it is `observe`, who uses it is `act` and `record`, and they never meet otherwise.
 
 use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names};
-use crate::machine::PlannedPod;
+use crate::machine::{HookView, PlannedPod};
 use crate::wire::InFlightReport;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
@@ -15,6 +15,12 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 pub struct Facts {
     /// The request, read live.
     pub request: RestartRequest,
+    /// The trigger in the object is another one than the run began with.
+    pub triggered: bool,
+    /// An older request that waits for the same workload; looked for only where requests queue.
+    pub ahead: Option<String>,
+    /// The hooks and what has become of them.
+    pub hooks: Vec<HookView>,
     /// The namespace of everything.
     pub namespace: String,
     /// That namespace is being deleted.

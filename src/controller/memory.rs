@@ -4,7 +4,7 @@
 
 use crate::api::Step;
 use crate::machine::Refusal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ pub struct Run {
     step: Option<(Step, Instant)>,
     /// When all of the workload's pods were first seen Ready, without a break since.
     ready_since: Option<Instant>,
+    /// Pods that have been Ready in this step.
+    ready: HashSet<String>,
     pods: HashMap<String, PodMemory>,
     /// An effect that the cluster will never allow.
     pub refusal: Option<Refusal>,
@@ -77,6 +79,7 @@ impl Run {
     fn enter(&mut self, step: Step, now: Instant) {
         self.step = Some((step, now));
         self.ready_since = None;
+        self.ready.clear();
         self.waited = None;
         if !matches!(step, Step::Draining | Step::Evicting) {
             self.pods.clear();
@@ -90,6 +93,14 @@ impl Run {
             return Duration::ZERO;
         }
         now - *self.ready_since.get_or_insert(now)
+    }
+
+    /// Whether this pod was Ready earlier in the step and is not any more.
+    pub fn lapsed(&mut self, uid: &str, ready: bool) -> bool {
+        if ready {
+            self.ready.insert(uid.to_owned());
+        }
+        !ready && self.ready.contains(uid)
     }
 
     /// How long this pod's drain has been under way.
@@ -150,6 +161,17 @@ mod tests {
         assert_eq!(run.ready_for(true, start + Duration::from_secs(5)), Duration::from_secs(5));
         assert_eq!(run.ready_for(false, start + Duration::from_secs(6)), Duration::ZERO);
         assert_eq!(run.ready_for(true, start + Duration::from_secs(7)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_pod_that_was_ready_in_this_step_lapses_and_one_that_never_was_does_not() {
+        let (mut run, start) = (Run::default(), Instant::now());
+        run.in_step(Step::Verifying, start);
+        assert!(!run.lapsed("a", false));
+        assert!(!run.lapsed("a", true));
+        assert!(run.lapsed("a", false));
+        run.in_step(Step::Restoring, start);
+        assert!(!run.lapsed("a", false));
     }
 
     #[test]

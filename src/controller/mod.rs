@@ -13,6 +13,7 @@ pub mod context;
 pub mod error;
 pub mod events;
 pub mod facts;
+pub mod gitops;
 pub mod keys;
 pub mod memory;
 pub mod metrics;

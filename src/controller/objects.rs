@@ -19,9 +19,28 @@ pub fn again_name(request: &RestartRequest) -> String {
 }
 
 fn list_name(request: &RestartRequest, which: &str) -> String {
-    let metadata = &request.metadata;
-    let (name, uid) = (metadata.name.as_deref().unwrap_or_default(), metadata.uid.as_deref().unwrap_or_default());
-    names::generated(&format!("{name}-{which}"), "RestartRequest", name, uid)
+    let name = request.metadata.name.as_deref().unwrap_or_default();
+    names::generated(&format!("{name}-{which}"), "RestartRequest", name, &run_id(request))
+}
+
+/// What names one run of a request: its UID, and the generation of the spec that the run began with.
+#[must_use]
+pub fn run_id(request: &RestartRequest) -> String {
+    format!("{}-{}", request.metadata.uid.as_deref().unwrap_or_default(), run_generation(request))
+}
+
+/// The generation of the spec that the run began with, or would begin with now.
+#[must_use]
+pub fn run_generation(request: &RestartRequest) -> i64 {
+    let begun = request.status.as_ref().and_then(|status| status.run_generation);
+    begun.or(request.metadata.generation).unwrap_or_default()
+}
+
+/// The key by which the workload's history knows a run whose object is made anew; absent without a trigger.
+#[must_use]
+pub fn run_key(request: &RestartRequest) -> Option<String> {
+    let (name, trigger) = (request.metadata.name.as_deref().unwrap_or_default(), request.spec.trigger.as_deref()?);
+    Some(names::sha256_hex(format!("{name}\n{trigger}").as_bytes())[..32].to_owned())
 }
 
 /// The UID in the name keeps a workload that is made anew apart from the one that is going.

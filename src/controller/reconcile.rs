@@ -9,6 +9,7 @@ use super::error::Error;
 use super::{observe, record};
 use crate::api::{RestartRequest, Step};
 use crate::machine::{Decision, Observed, plan};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ const PATIENTLY: Duration = Duration::from_secs(2);
 pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Result<Action, Error> {
     let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
     let name = request.metadata.name.as_deref().unwrap_or_default();
-    if finished(&request) {
-        return Ok(Action::await_change());
+    if let Some(action) = finished(&request) {
+        return Ok(action);
     }
     let Some((facts, observed)) = Box::pin(observe::observe(&ctx, namespace, name)).await? else {
         ctx.memory.forget(request.metadata.uid.as_deref().unwrap_or_default());
@@ -55,20 +56,34 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
     }
 }
 
-/// A finished request without our finalizer costs nothing: no read, no write.
-fn finished(request: &RestartRequest) -> bool {
-    let Some(status) = &request.status else { return false };
+/// A finished request without our finalizer costs nothing, no read and no write, until its time to live is over.
+fn finished(request: &RestartRequest) -> Option<Action> {
+    let status = request.status.as_ref()?;
     let held = request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::api::names::FINALIZER);
-    status.step == Some(Step::Finished) && !held && status.observed_generation == request.metadata.generation
+    let triggered = status.last_handled_trigger != request.spec.trigger;
+    let unseen = status.observed_generation != request.metadata.generation;
+    if status.step != Some(Step::Finished) || held || triggered || unseen {
+        return None;
+    }
+    match observe::expires_in(request, Timestamp::now()) {
+        Some(Duration::ZERO) => None,
+        Some(left) => Some(Action::requeue(left)),
+        None => Some(Action::await_change()),
+    }
 }
 
 /// How soon a waiting run is looked at again when nothing wakes it.
 fn patience(observed: &Observed) -> Duration {
     match observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step) {
         Step::Draining | Step::Evicting => SOON,
-        Step::Surging | Step::Reserving | Step::Preparing | Step::Restoring | Step::Verifying | Step::Finishing => {
-            LATER
-        }
+        Step::Surging
+        | Step::Reserving
+        | Step::Preparing
+        | Step::PreHooks
+        | Step::Restoring
+        | Step::Verifying
+        | Step::PostHooks
+        | Step::Finishing => LATER,
         Step::Queued | Step::Finished => PATIENTLY,
     }
 }

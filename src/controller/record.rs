@@ -24,7 +24,12 @@ const WAITING_GAP: Duration = Duration::from_secs(5);
 pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &Change) -> Result<(), Error> {
     let old = facts.request.status.clone().unwrap_or_default();
     let mut next = fold(&old, change, facts.request.metadata.generation, &Time(Timestamp::now()));
-    if old.phase.is_none() {
+    if change.begins {
+        next.run_generation = facts.request.metadata.generation;
+        next.last_handled_trigger.clone_from(&facts.request.spec.trigger);
+        next.requested_by.clone_from(&facts.request.spec.requested_by);
+    }
+    if next.resolved.is_none() && change.step != Step::Queued {
         begin(facts, observed, &mut next);
     }
     next.progress = progress(observed, &next);
@@ -34,10 +39,9 @@ pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &
     Ok(())
 }
 
-/// What is fixed when the run starts.
+/// What is fixed when the run has its turn; until then it follows the controller's configuration.
 fn begin(facts: &Facts, observed: &Observed, next: &mut RestartRequestStatus) {
     next.resolved = Some(facts.resolved.clone());
-    next.requested_by.clone_from(&facts.request.spec.requested_by);
     next.estimated_seconds = Some(estimate(facts, observed));
     if let (Some(warning), Some(entry)) = (grace_warning(facts), next.history.last_mut()) {
         entry.message = format!("{}; {warning}", entry.message);
@@ -125,7 +129,9 @@ fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Res
     let note = Note::new(change.reason, phase.word(), change.message.clone());
     let note = if warning(phase) { note.warning() } else { note };
     ctx.events.publish(facts.request.object_ref(&()), note);
-    if let Some(text) = grace_warning(facts).filter(|_| old.phase.is_none()) {
+    if let Some(text) =
+        grace_warning(facts).filter(|_| next.resolved.is_some() && (old.resolved.is_none() || change.begins))
+    {
         ctx.events.publish(facts.request.object_ref(&()), Note::new("GracePeriodShort", "Check", text).warning());
     }
     if old.step == Some(Step::Draining) && step == Step::Evicting {

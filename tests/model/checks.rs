@@ -66,7 +66,11 @@ pub fn decision(world: &World, scenario: &Scenario, decision: &Decision) -> Vec<
 fn effect(world: &World, scenario: &Scenario, effect: &Effect) -> Vec<Broken> {
     let entry = world.status.and_then(|status| status.entry);
     let found = match effect {
-        Effect::AddFinalizer | Effect::RemoveFinalizer | Effect::ReleaseLock(_) => vec![],
+        Effect::DeleteRequest
+        | Effect::RunHook(..)
+        | Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::ReleaseLock(_) => vec![],
         Effect::TakeLock | Effect::CopyConfigMaps | Effect::WritePlan(_) | Effect::WritePlanAgain(_) => {
             vec![hold(Promise::FinalizerWhileOutstanding, world.finalizer, || {
                 format!("{effect:?} without a finalizer")
@@ -136,6 +140,8 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
             found.push(hold(Promise::OnlyDrainedPodsGo, idle, text));
         }
         Effect::Release(_)
+        | Effect::DeleteRequest
+        | Effect::RunHook(..)
         | Effect::AddFinalizer
         | Effect::RemoveFinalizer
         | Effect::TakeLock

@@ -64,7 +64,9 @@ fn kind(effect: &Effect) -> Option<RefusedEffect> {
         | Effect::MarkExpendable(_)
         | Effect::Evict(_)
         | Effect::Delete(_) => Some(RefusedEffect::Other),
-        Effect::AddFinalizer
+        Effect::RunHook(..) => Some(RefusedEffect::Hook),
+        Effect::DeleteRequest
+        | Effect::AddFinalizer
         | Effect::RemoveFinalizer
         | Effect::TakeLock
         | Effect::ReleaseLock(_)
@@ -81,7 +83,9 @@ pub fn apply(world: &mut World, scenario: &Scenario, effect: &Effect) {
         return;
     }
     match effect {
-        Effect::AddFinalizer
+        Effect::DeleteRequest
+        | Effect::RunHook(..)
+        | Effect::AddFinalizer
         | Effect::RemoveFinalizer
         | Effect::TakeLock
         | Effect::ReleaseLock(_)
@@ -120,7 +124,9 @@ pub fn apply_later(world: &mut World, effect: &Effect) {
         | Effect::MarkExpendable(pod)
         | Effect::Evict(pod)
         | Effect::Delete(pod) => world.pods[index(pod)].asleep = asleep_on_pod(effect),
-        Effect::AddFinalizer
+        Effect::DeleteRequest
+        | Effect::RunHook(..)
+        | Effect::AddFinalizer
         | Effect::RemoveFinalizer
         | Effect::TakeLock
         | Effect::ReleaseLock(_)
@@ -143,6 +149,8 @@ pub fn index(pod: &PodRef) -> usize {
 
 fn asleep(effect: &Effect) -> Sleeper {
     match effect {
+        // No scenario has hooks or a time to live yet.
+        Effect::DeleteRequest | Effect::RunHook(..) => Sleeper::Nothing,
         Effect::AddFinalizer => Sleeper::AddFinalizer,
         Effect::RemoveFinalizer => Sleeper::RemoveFinalizer,
         Effect::TakeLock => Sleeper::TakeLock,
@@ -171,7 +179,9 @@ fn asleep_on_pod(effect: &Effect) -> Asleep {
         Effect::MarkExpendable(_) => Asleep::MarkExpendable,
         Effect::Evict(_) => Asleep::Evict,
         Effect::Delete(_) => Asleep::Delete,
-        Effect::AddFinalizer
+        Effect::DeleteRequest
+        | Effect::RunHook(..)
+        | Effect::AddFinalizer
         | Effect::RemoveFinalizer
         | Effect::TakeLock
         | Effect::ReleaseLock(_)

@@ -36,6 +36,11 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
             on_timeout: scenario.on_timeout,
             strategy: scenario.strategy,
             max_parallel: scenario.max_parallel,
+            queue: false,
+            allow_disruption: false,
+            reload: true,
+            triggered: false,
+            expired: false,
             generation_unseen: false,
         },
         cursor: machine::cursor(&status(world, scenario)),
@@ -53,8 +58,10 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
         },
         verdict: (world.verdict || world.workload == Workload::Gone)
             .then(|| Verdict { code: Code::TargetInvalid, message: String::new() })
-            .filter(|_| matches!(world.step(), None | Some(Step::Queued | Step::Preparing))),
+            .filter(|_| matches!(world.step(), None | Some(Step::Queued | Step::Preparing | Step::PreHooks))),
         hold: world.held.then(|| Hold { message: String::new(), bounded: true }),
+        handled: None,
+        hooks: vec![],
         config: vec![config(world, scenario)],
         plan: PlanView {
             name: "plan".into(),
@@ -84,6 +91,8 @@ fn config(world: &World, scenario: &Scenario) -> ConfigMapView {
         entry: recorded(entry, scenario),
         copied: copied(entry.snapshot) && copied(entry.candidate),
         content,
+        shared_with: None,
+        applied_by: None,
     }
 }
 
@@ -102,6 +111,7 @@ fn recorded(entry: Entry, scenario: &Scenario) -> SnapshotEntry {
         candidate: digest(entry.candidate),
         candidate_sha256: digest(entry.candidate),
         promoted: scenario.from,
+        restored: entry.restored,
     }
 }
 
@@ -145,6 +155,7 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
         expendable: pod.expendable,
         restarts: 0,
         restarted: pod.restarted,
+        lapsed: false,
         broken: pod.broken.then(String::new),
     }
 }
@@ -152,9 +163,9 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
 /// Only the sidecars that the step depends on are asked.
 fn asked(world: &World, pod: &Pod) -> bool {
     match world.step() {
-        None | Some(Step::Queued | Step::Preparing | Step::Restoring) => true,
+        None | Some(Step::Queued | Step::Preparing | Step::PreHooks | Step::Restoring) => true,
         Some(Step::Surging | Step::Reserving | Step::Draining | Step::Evicting) => pod.batch.is_some(),
-        Some(Step::Verifying | Step::Finishing | Step::Finished) => false,
+        Some(Step::Verifying | Step::PostHooks | Step::Finishing | Step::Finished) => false,
     }
 }
 
@@ -198,7 +209,9 @@ fn budget(world: &World, scenario: &Scenario, gate: &Gate) -> Budget {
         | Step::Reserving
         | Step::Queued
         | Step::Preparing
+        | Step::PreHooks
         | Step::Verifying
+        | Step::PostHooks
         | Step::Restoring
         | Step::Finishing
         | Step::Finished => Budget::NotAsked,
@@ -275,7 +288,12 @@ pub fn compressed(status: &RestartRequestStatus) -> Status {
     let cursor = machine::cursor(status).expect("a status that was written has a step");
     let entry = cursor.snapshot.map(|snapshot| {
         let entry = &snapshot.config_maps[0];
-        Entry { snapshot: data(&entry.sha256), candidate: data(&entry.candidate_sha256), source: entry.source }
+        Entry {
+            snapshot: data(&entry.sha256),
+            candidate: data(&entry.candidate_sha256),
+            source: entry.source,
+            restored: entry.restored,
+        }
     });
     Status {
         phase: status.phase.expect("a status that was written has a phase"),

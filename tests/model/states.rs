@@ -31,15 +31,20 @@ pub fn recorded(before: &World, after: &World, scenario: &Scenario) -> Vec<Broke
 }
 
 fn legal(was: Status, now: Status) -> bool {
-    use Step::{Draining, Evicting, Finished, Finishing, Preparing, Queued, Reserving, Restoring, Surging, Verifying};
+    use Step::{
+        Draining, Evicting, Finished, Finishing, PostHooks, PreHooks, Preparing, Queued, Reserving, Restoring, Surging,
+        Verifying,
+    };
     let steps: &[Step] = match was.step {
         Queued => &[Preparing, Finished],
-        Preparing => &[Preparing, Surging, Reserving, Verifying, Restoring, Finishing],
+        Preparing => &[Queued, Preparing, PreHooks, Surging, Reserving, Verifying, Restoring, Finishing],
+        PreHooks => &[PreHooks, Preparing, Restoring, Finishing],
         Surging => &[Surging, Draining, Verifying, Restoring, Finishing],
         Reserving => &[Reserving, Draining, Verifying, Restoring, Finishing],
         Draining => &[Draining, Surging, Reserving, Evicting, Verifying, Restoring, Finishing],
         Evicting => &[Evicting, Draining, Surging, Reserving, Verifying, Restoring, Finishing],
-        Verifying => &[Verifying, Surging, Reserving, Restoring, Finishing],
+        Verifying => &[Verifying, Surging, Reserving, PostHooks, Restoring, Finishing],
+        PostHooks => &[PostHooks, Restoring, Finishing],
         Restoring => &[Restoring, Surging, Reserving, Finishing],
         Finishing | Finished => &[Finished],
     };

@@ -32,6 +32,7 @@ pub struct Entry {
     pub snapshot: Data,
     pub candidate: Data,
     pub source: SnapshotSource,
+    pub restored: bool,
 }
 
 /// The request's status, without the sentences; what it says of pods stands in the pods.
@@ -156,9 +157,9 @@ impl World {
         let candidate = if scenario.from { Data::New } else { self.live };
         let good = scenario.known_good && (!scenario.from || self.live == Data::Good);
         if good {
-            return Entry { snapshot: Data::Good, candidate, source: SnapshotSource::LastKnownGood };
+            return Entry { snapshot: Data::Good, candidate, source: SnapshotSource::LastKnownGood, restored: false };
         }
-        Entry { snapshot: self.live, candidate, source: SnapshotSource::AtRequest }
+        Entry { snapshot: self.live, candidate, source: SnapshotSource::AtRequest, restored: false }
     }
 
     pub fn step(&self) -> Option<Step> {

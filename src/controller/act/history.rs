@@ -6,21 +6,24 @@
 use super::Done;
 use super::config_maps::{self, params};
 use crate::api::{
-    ActiveRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus, RestartRequest,
-    RunRecord, names,
+    ActiveRun, HandledRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus,
+    RestartRequest, RestartRequestStatus, RestoredMap, RunRecord, names,
 };
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
-use crate::controller::objects::{again_name, history_name, plan_name};
+use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 use std::cmp::Reverse;
 
 /// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
 const SPARE_COPIES: usize = 3;
+
+/// Runs with a trigger whose keys are known (DESIGN 5).
+const KEYS: usize = 512;
 
 /// Puts our finalizer on the request, or takes it off: the last thing that a run does.
 pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
@@ -60,10 +63,21 @@ pub async fn take(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
         }
         None => call(what("create"), api.create(&params(), &new(facts, &name))).await?,
     };
+    let phase = facts.request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Preparing);
     let spec = serde_json::to_value(&facts.request.spec).map_err(|error| Error::Internal(error.to_string()))?;
-    let active = ActiveRun { request: facts.name().to_owned(), uid: facts.uid().to_owned(), spec };
+    let begun_with = facts.request.status.as_ref().and_then(|status| status.last_handled_trigger.as_ref());
+    if facts.request.spec.trigger.as_ref() != begun_with {
+        return Ok(Done::NotNow);
+    }
+    let active = ActiveRun {
+        request: facts.name().to_owned(),
+        uid: facts.uid().to_owned(),
+        generation: run_generation(&facts.request),
+        spec,
+        status: serde_json::to_value(&facts.request.status).ok(),
+    };
     let status = RestartHistoryStatus {
-        state: "Restarting".to_owned(),
+        state: phase.word().to_owned(),
         active: Some(active),
         ..history.status.clone().unwrap_or_default()
     };
@@ -129,6 +143,10 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
     let record = RunRecord {
         request: facts.name().to_owned(),
         uid: facts.uid().to_owned(),
+        generation: run_generation(&facts.request),
+        trigger: request.last_handled_trigger.clone(),
+        message: outcome.map(|outcome| outcome.message.clone()).unwrap_or_default(),
+        restored: restored(&request),
         requested_by: request.requested_by.clone(),
         reason: facts.request.spec.reason.clone(),
         result,
@@ -142,6 +160,11 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
     status.last_run_at = Some(now);
     status.runs.insert(0, record);
     status.runs.truncate(limit.max(1));
+    if let Some(key) = run_key(&facts.request) {
+        status.handled.retain(|handled| handled.key != key);
+        status.handled.insert(0, HandledRun { key, result, code: outcome.and_then(|outcome| outcome.code) });
+        status.handled.truncate(KEYS);
+    }
     for config in facts.config.iter().filter(|config| good.contains(&config.entry.name)) {
         let known = LastKnownGood {
             config_map: config.entry.name.clone(),
@@ -152,6 +175,29 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
         status.last_known_good.push(known);
     }
     status
+}
+
+fn restored(request: &RestartRequestStatus) -> Vec<RestoredMap> {
+    let entries = request.snapshot.iter().flat_map(|snapshot| &snapshot.config_maps).filter(|entry| entry.restored);
+    entries
+        .map(|entry| RestoredMap {
+            config_map: entry.name.clone(),
+            failed_sha256: entry.candidate_sha256.clone(),
+            reverted: false,
+        })
+        .collect()
+}
+
+/// Its time to live is over.
+pub async fn delete_request(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
+    let metadata = &facts.request.metadata;
+    let preconditions =
+        Preconditions { uid: metadata.uid.clone(), resource_version: metadata.resource_version.clone() };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let api: Api<RestartRequest> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
+    let what = format!("delete RestartRequest {}/{}", facts.namespace, facts.name());
+    call(what, api.delete(facts.name(), &params)).await?;
+    Ok(Done::Yes)
 }
 
 /// Deletes copies that nobody needs any more.

@@ -4,6 +4,7 @@
 
 mod config_maps;
 mod history;
+mod hooks;
 mod pods;
 
 use crate::controller::context::Context;
@@ -55,7 +56,9 @@ fn kind(effect: &Effect) -> RefusedEffect {
         Effect::CopyConfigMaps => RefusedEffect::Copy,
         Effect::Promote(_) => RefusedEffect::Promotion,
         Effect::Restore(_) => RefusedEffect::Restore,
-        Effect::AddFinalizer
+        Effect::RunHook(..) => RefusedEffect::Hook,
+        Effect::DeleteRequest
+        | Effect::AddFinalizer
         | Effect::RemoveFinalizer
         | Effect::TakeLock
         | Effect::ReleaseLock(_)
@@ -73,6 +76,8 @@ fn kind(effect: &Effect) -> RefusedEffect {
 
 async fn one(ctx: &Context, facts: &Facts, effect: &Effect) -> Result<Done, Error> {
     match effect {
+        Effect::DeleteRequest => history::delete_request(ctx, facts).await,
+        Effect::RunHook(time, name) => hooks::run(ctx, facts, *time, name).await,
         Effect::AddFinalizer => history::finalizer(ctx, facts, true).await,
         Effect::RemoveFinalizer => history::finalizer(ctx, facts, false).await,
         Effect::TakeLock => history::take(ctx, facts).await,

@@ -4,7 +4,7 @@
 //! controller reference (DESIGN 8); every write carries the UID and the resourceVersion.
 
 use super::Done;
-use crate::api::names;
+use crate::api::{NewRequestsPolicy, names};
 use crate::controller::context::{Context, EVICTION_LIMIT, call, timed};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
@@ -90,7 +90,10 @@ pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) ->
         challenge: report.challenge.clone(),
         action: if drain { DrainAction::Drain } else { DrainAction::Release },
         ttl_seconds: LEASE_SECONDS,
-        new_requests: NewRequests::Serve,
+        new_requests: match facts.request.spec.new_requests {
+            NewRequestsPolicy::Serve => NewRequests::Serve,
+            NewRequestsPolicy::Reject => NewRequests::Reject,
+        },
         key_id: ctx.keys.id().to_owned(),
         signature: String::new(),
     });

@@ -35,7 +35,9 @@ pub async fn ask(ctx: &Context, facts: &Facts, step: Step, batch: &[&Pod], gate:
         | Step::Reserving
         | Step::Queued
         | Step::Preparing
+        | Step::PreHooks
         | Step::Verifying
+        | Step::PostHooks
         | Step::Restoring
         | Step::Finishing
         | Step::Finished => Ok(Budget::NotAsked),

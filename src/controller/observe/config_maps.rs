@@ -6,6 +6,7 @@ use crate::api::{LastKnownGood, RestartHistory, RestartRequest, Snapshot, Snapsh
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{ConfigMapFacts, Workload, digest};
+use crate::controller::gitops;
 use crate::machine::{ConfigMapView, Content};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec};
 use kube::api::Api;
@@ -123,6 +124,7 @@ fn entry(
         candidate: copy(&candidate_sha256),
         candidate_sha256,
         promoted: from.is_some(),
+        restored: false,
     }
 }
 
@@ -139,7 +141,8 @@ pub fn view(facts: &ConfigMapFacts) -> ConfigMapView {
     };
     let copied =
         holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
-    ConfigMapView { entry: entry.clone(), copied, content }
+    let applied_by = facts.live.as_ref().and_then(|live| gitops::applied_by(&live.metadata)).map(str::to_owned);
+    ConfigMapView { entry: entry.clone(), copied, content, shared_with: None, applied_by }
 }
 
 /// What the request names, or all that the pod template refers to.

@@ -14,16 +14,19 @@ mod resolve;
 mod surroundings;
 mod validate;
 
-use crate::api::{PodProgress, RestartRequestStatus, Step};
+use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
+use crate::controller::gitops;
 use crate::controller::memory::Run;
-use crate::controller::objects::{again_name, plan_name};
+use crate::controller::objects::{again_name, plan_name, run_generation, run_key};
 use crate::machine::{
-    Asked, Budget, ConfigMapView, Deadline, Gate, Hold, Lock, Observed, PlanView, Pod, Soak, Target, cursor,
+    Asked, Attachment, Budget, ConfigMapView, Deadline, Gate, Handled, Hold, Lock, Observed, PlanView, Pod, Soak,
+    Target, cursor,
 };
+use k8s_openapi::jiff::Timestamp;
 use std::time::{Duration, Instant};
 
 /// Reads the world and makes the machine's view of it; absent when the request no longer exists.
@@ -54,9 +57,13 @@ fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant)
     let status = facts.request.status.clone().unwrap_or_default();
     let cursor = cursor(&status);
     let step = cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
-    let pods: Vec<Pod> = facts.pods.iter().map(|pod| pods::view(facts, pod, &status.pods, run, now)).collect();
+    let mut pods: Vec<Pod> = facts.pods.iter().map(|pod| pods::view(facts, pod, &status.pods, run, now)).collect();
     let gate = gate::gate(facts, &pods);
     let waited = run.in_step(step, now);
+    if step == Step::Verifying {
+        let own = pods.iter_mut().filter(|pod| pod.alive() && pod.attachment == Attachment::Attached);
+        own.for_each(|pod| pod.lapsed = run.lapsed(&pod.uid, pod.ready));
+    }
     let soaked = run.ready_for(gate == Gate::Open, now);
     let before = read::before_the_run(&facts.request);
     Observed {
@@ -66,6 +73,8 @@ fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant)
         target: target(facts, before),
         verdict: before.then(|| check::check(facts, limits, key)).flatten(),
         hold: hold(facts, limits, before),
+        handled: handled(facts),
+        hooks: facts.hooks.clone(),
         config: config(facts),
         plan: PlanView {
             name: plan_name(&facts.request),
@@ -103,10 +112,39 @@ fn asked(facts: &Facts, status: &RestartRequestStatus) -> Asked {
         cancel: spec.cancel,
         force: spec.force,
         on_timeout: spec.on_timeout,
+        queue: spec.concurrency_policy == ConcurrencyPolicy::Queue,
+        allow_disruption: spec.strategy.as_ref().is_some_and(|strategy| strategy.allow_disruption),
+        reload: spec.config.reload,
+        triggered: facts.triggered,
+        expired: expires_in(&facts.request, Timestamp::now()) == Some(Duration::ZERO),
         strategy: facts.resolved.strategy,
         max_parallel: usize::try_from(facts.resolved.max_parallel).unwrap_or(1).max(1),
         generation_unseen: status.observed_generation != metadata.generation,
     }
+}
+
+/// How long a finished request still has by its `ttlSecondsAfterFinished`; absent: for ever, as for an object that a GitOps
+/// tool would only make anew. Both times are the controller's own; a clock that is set moves nothing but this deletion.
+#[must_use]
+pub fn expires_in(request: &RestartRequest, now: Timestamp) -> Option<Duration> {
+    let ttl = seconds(request.spec.ttl_seconds_after_finished?);
+    let finished = request.status.as_ref()?.finished_at.as_ref()?.0;
+    if gitops::applied_by(&request.metadata).is_some() {
+        return None;
+    }
+    let passed = Duration::try_from(now.duration_since(finished)).unwrap_or_default();
+    Some(ttl.saturating_sub(passed))
+}
+
+/// A request made anew whose key the workload's history knows.
+fn handled(facts: &Facts) -> Option<Handled> {
+    if facts.request.status.as_ref().is_some_and(|status| status.phase.is_some()) {
+        return None;
+    }
+    let key = run_key(&facts.request)?;
+    let status = facts.history.as_ref()?.status.as_ref()?;
+    let known = status.handled.iter().find(|handled| handled.key == key)?;
+    Some(Handled { result: known.result, code: known.code })
 }
 
 fn has_finalizer(facts: &Facts) -> bool {
@@ -114,13 +152,23 @@ fn has_finalizer(facts: &Facts) -> bool {
 }
 
 fn lock(facts: &Facts) -> Lock {
+    let begun = facts.request.status.as_ref().is_some_and(|status| !matches!(status.step, None | Some(Step::Queued)));
+    match held(facts) {
+        // Its turn comes when those that have waited for longer are done.
+        Lock::Free if !begun => facts.ahead.clone().map_or(Lock::Free, Lock::Other),
+        lock @ (Lock::Free | Lock::Ours | Lock::Other(_) | Lock::Done) => lock,
+    }
+}
+
+fn held(facts: &Facts) -> Lock {
     let Some(status) = facts.history.as_ref().and_then(|history| history.status.as_ref()) else { return Lock::Free };
+    let this = |run: &RunRecord| run.uid == facts.uid() && run.generation == run_generation(&facts.request);
     match &status.active {
         Some(active) if active.uid == facts.uid() => Lock::Ours,
         // Its finalizer was taken off by hand. Pods that it left detached are in the next list, its leases run out.
         Some(_) if facts.holder_gone => Lock::Free,
         Some(active) => Lock::Other(active.request.clone()),
-        None if status.runs.iter().any(|run| run.uid == facts.uid()) => Lock::Done,
+        None if status.runs.iter().any(this) => Lock::Done,
         None => Lock::Free,
     }
 }

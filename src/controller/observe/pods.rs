@@ -39,6 +39,7 @@ pub fn view(facts: &Facts, pod: &PodFacts, batch: &[PodProgress], run: &mut Run,
         expendable: annotation(&pod.pod, names::DELETION_COST) == Some(names::LOWEST_COST),
         restarts,
         restarted: restarts > listed(facts, pod.uid()).map_or(0, |listed| listed.restarts),
+        lapsed: false,
         broken: broken(&pod.pod),
     }
 }

@@ -3,11 +3,11 @@
 //! **Invariant:** no cache: a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
-use crate::api::{Phase, RestartHistory, RestartRequest, Step, names};
+use crate::api::{ConcurrencyPolicy, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts, Workload};
-use crate::controller::objects::{again_name, history_name, plan_name};
+use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
 use crate::controller::observe::{config_maps, resolve, surroundings};
 use crate::controller::sidecars::Sidecars;
 use crate::machine::PlannedPod;
@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 /// Reads everything that the run's step may need; absent when the request no longer exists.
 pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Facts>, Error> {
     let requests: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
-    let Some(request) = call(format!("read RestartRequest {namespace}/{name}"), requests.get_opt(name)).await? else {
+    let Some(mut request) = call(format!("read RestartRequest {namespace}/{name}"), requests.get_opt(name)).await?
+    else {
         return Ok(None);
     };
     let workload = workload(ctx, namespace, &request).await?;
@@ -30,11 +31,14 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     let recorded = request.status.as_ref().and_then(|status| status.resolved.clone());
     let resolved = recorded.unwrap_or_else(|| resolve::resolve(&request.spec, &limits, workload.as_ref(), &around));
     let history = history(ctx, namespace, &request, &resolved.workload_uid).await?;
+    let triggered = triggered(&request);
+    pin(&mut request, history.as_ref());
     let config = if limits.backup_config || request.status.as_ref().is_some_and(|status| status.snapshot.is_some()) {
         config_maps::read(ctx, namespace, &request, workload.as_ref(), history.as_ref(), &resolved.workload_uid).await?
     } else {
         config_maps::Read { found: vec![], missing: vec![] }
     };
+    let others = others(ctx, namespace, &request).await?;
     let mut facts = Facts {
         namespace: namespace.to_owned(),
         namespace_terminating: terminating(ctx, namespace, &request).await?,
@@ -42,7 +46,10 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         holder_gone: holder_gone(ctx, namespace, &request, history.as_ref()).await?,
         plan: list(ctx, namespace, &plan_name(&request)).await?,
         again: list(ctx, namespace, &again_name(&request)).await?,
-        others_under_way: others_under_way(ctx, namespace, &request).await?,
+        others_under_way: others.iter().filter(|other| under_way(other)).count(),
+        ahead: ahead(&others, &request),
+        triggered,
+        hooks: vec![],
         exclusive_claims: vec![],
         hash_selectors: vec![],
         adopters: vec![],
@@ -64,7 +71,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
 /// Check has the word until the first pod is touched.
 pub fn before_the_run(request: &RestartRequest) -> bool {
     let step = request.status.as_ref().and_then(|status| status.step);
-    matches!(step, None | Some(Step::Queued | Step::Preparing))
+    matches!(step, None | Some(Step::Queued | Step::Preparing | Step::PreHooks))
 }
 
 async fn list(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Vec<PlannedPod>>, Error> {
@@ -170,19 +177,61 @@ async fn holder_gone(
     Ok(holder.is_none_or(|holder| holder.metadata.uid.as_ref() != Some(&active.uid)))
 }
 
-async fn others_under_way(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<usize, Error> {
-    let phase = request.status.as_ref().and_then(|status| status.phase);
-    if !matches!(phase, None | Some(Phase::Pending)) {
-        return Ok(0);
+/// The requests of the namespace, while this one waits for its turn.
+async fn others(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Vec<RestartRequest>, Error> {
+    if !matches!(phase(request), None | Some(Phase::Pending)) {
+        return Ok(vec![]);
     }
     // One request that cannot be read must not keep the others of its namespace waiting (I11).
     let api: Api<DeserializeGuard<RestartRequest>> = Api::namespaced(ctx.reader.clone(), namespace);
     let all = call(format!("list RestartRequests in {namespace}"), api.list(&ListParams::default())).await?;
-    let busy = |other: &&RestartRequest| {
-        let phase = other.status.as_ref().and_then(|status| status.phase);
-        phase.is_some_and(|phase| !phase.is_terminal() && phase != Phase::Pending)
+    Ok(all.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
+}
+
+fn phase(request: &RestartRequest) -> Option<Phase> {
+    request.status.as_ref().and_then(|status| status.phase)
+}
+
+fn under_way(request: &RestartRequest) -> bool {
+    phase(request).is_some_and(|phase| !phase.is_terminal() && phase != Phase::Pending)
+}
+
+/// The oldest request before this one that waits for the same workload, among those that queue.
+fn ahead(others: &[RestartRequest], request: &RestartRequest) -> Option<String> {
+    let queues = |request: &RestartRequest| request.spec.concurrency_policy == ConcurrencyPolicy::Queue;
+    let age = |request: &RestartRequest| {
+        (request.metadata.creation_timestamp.clone(), request.metadata.name.clone().unwrap_or_default())
     };
-    Ok(all.items.iter().filter_map(|guard| guard.0.as_ref().ok()).filter(busy).count())
+    let waits = |other: &&RestartRequest| {
+        matches!(phase(other), None | Some(Phase::Pending))
+            && other.metadata.deletion_timestamp.is_none()
+            && other.spec.target_ref == request.spec.target_ref
+            && queues(other)
+            && age(other) < age(request)
+    };
+    if !queues(request) {
+        return None;
+    }
+    others.iter().filter(waits).min_by_key(|other| age(other)).and_then(|other| other.metadata.name.clone())
+}
+
+/// The object's trigger is another one than the run began with.
+fn triggered(request: &RestartRequest) -> bool {
+    let begun = request.status.as_ref().filter(|status| status.phase.is_some());
+    begun.is_some_and(|status| status.last_handled_trigger != request.spec.trigger)
+}
+
+/// A run goes by the spec that it began with; only `cancel` and the time to live are those of the object.
+fn pin(request: &mut RestartRequest, history: Option<&RestartHistory>) {
+    let active = history.and_then(|history| history.status.as_ref()).and_then(|status| status.active.as_ref());
+    let ours = active.filter(|active| {
+        request.metadata.uid.as_ref() == Some(&active.uid) && active.generation == run_generation(request)
+    });
+    let pinned = ours.and_then(|active| serde_json::from_value::<RestartRequestSpec>(active.spec.clone()).ok());
+    if let Some(pinned) = pinned {
+        let (cancel, ttl) = (request.spec.cancel, request.spec.ttl_seconds_after_finished);
+        request.spec = RestartRequestSpec { cancel, ttl_seconds_after_finished: ttl, ..pinned };
+    }
 }
 
 /// Asks the sidecars that the step depends on, all at once.
@@ -218,11 +267,11 @@ fn matters(facts: &Facts, pod: &PodFacts) -> bool {
     }
     let status = facts.request.status.as_ref();
     match status.and_then(|status| status.step) {
-        None | Some(Step::Queued | Step::Preparing) => !facts.request.spec.force,
+        None | Some(Step::Queued | Step::Preparing | Step::PreHooks) => !facts.request.spec.force,
         Some(Step::Surging | Step::Reserving | Step::Draining | Step::Evicting) => {
             status.is_some_and(|status| status.pods.iter().any(|entry| entry.uid == pod.uid()))
         }
         Some(Step::Restoring) => true,
-        Some(Step::Verifying | Step::Finishing | Step::Finished) => false,
+        Some(Step::Verifying | Step::PostHooks | Step::Finishing | Step::Finished) => false,
     }
 }

@@ -24,7 +24,9 @@ fn change(number: usize) -> Change {
         outcome: None,
         snapshot: None,
         plan: None,
+        hooks: None,
         cancel_rejected: false,
+        begins: false,
     }
 }
 

@@ -45,6 +45,8 @@ fn named(effect: &Effect) -> String {
         format!("{word} {}", pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join("+"))
     };
     match effect {
+        Effect::DeleteRequest => "delete request".into(),
+        Effect::RunHook(time, name) => format!("run {time:?} hook {name}"),
         Effect::AddFinalizer => "add finalizer".into(),
         Effect::RemoveFinalizer => "remove finalizer".into(),
         Effect::TakeLock => "take lock".into(),
@@ -81,6 +83,7 @@ pub fn pod(name: &str, role: Role) -> Pod {
         expendable: false,
         restarts: 0,
         restarted: false,
+        lapsed: false,
         broken: None,
     }
 }
@@ -145,8 +148,9 @@ pub fn config(content: Content) -> ConfigMapView {
         candidate: "web-new".into(),
         candidate_sha256: "new".into(),
         promoted: true,
+        restored: false,
     };
-    ConfigMapView { entry, copied: true, content }
+    ConfigMapView { entry, copied: true, content, shared_with: None, applied_by: None }
 }
 
 /// What a request sees that nobody has looked at.
@@ -160,6 +164,11 @@ pub fn fresh(pods: Vec<Pod>) -> Observed {
             on_timeout: TimeoutPolicy::Fail,
             strategy: StrategyType::Surge,
             max_parallel: 1,
+            queue: false,
+            allow_disruption: false,
+            reload: true,
+            triggered: false,
+            expired: false,
             generation_unseen: false,
         },
         cursor: None,
@@ -168,6 +177,8 @@ pub fn fresh(pods: Vec<Pod>) -> Observed {
         target: Target::Same { replicas: 2 },
         verdict: None,
         hold: None,
+        handled: None,
+        hooks: vec![],
         config: vec![],
         plan: PlanView { name: "plan".into(), written: false, again_name: "again".into(), again_written: false },
         pods,
@@ -190,6 +201,7 @@ pub fn run(step: Step, batch: &[(&str, PodState)], pods: Vec<Pod>) -> Observed {
         batch: batch.iter().map(progress).collect(),
         snapshot: Some(Snapshot { config_maps: vec![config.entry.clone()] }),
         plan: Some(Plan { config_map: "plan".into(), pods: 2, late: vec![], again: None }),
+        hooks: vec![],
         again: false,
         cancel_rejected: false,
     };
@@ -263,7 +275,10 @@ impl Observed {
     }
 
     pub(super) fn content(self, content: Content) -> Self {
-        self.but(|observed| observed.config[0].content = content)
+        self.but(|observed| {
+            observed.config[0].content = content;
+            observed.config[0].entry.restored = content == Content::Snapshot;
+        })
     }
 
     pub(super) fn target(self, target: Target) -> Self {
