@@ -25,6 +25,8 @@ pub const CONTENT_SHA256: &str = "restart-controller.dev/sha256";
 pub const ROLE: &str = "restart-controller.dev/role";
 /// The label by which a Deployment tells the pods of its `ReplicaSets` apart.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// The label by which a StatefulSet and a DaemonSet tell pods of different templates apart.
+pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
 /// Kubernetes' annotation that ranks pods for scale-down.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// The lowest [`DELETION_COST`]: this pod goes first.

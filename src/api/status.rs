@@ -99,9 +99,10 @@ pub struct Resolved {
     pub quiet_seconds: i32,
     /// Shortest drain, in seconds.
     pub min_seconds: i32,
-    /// The `pod-template-hash` of the `ReplicaSet` that the run began with.
-    #[schemars(length(max = 63))]
-    pub pod_template_hash: String,
+    /// What tells the pod template that the run began with from others: a Deployment's `pod-template-hash`, the
+    /// `updateRevision` of a StatefulSet, the `controller-revision-hash` of a DaemonSet.
+    #[schemars(length(max = 253))]
+    pub revision: String,
     /// UID of the workload that the run began with.
     #[schemars(length(max = 64))]
     pub workload_uid: String,

@@ -3,9 +3,9 @@
 //! **Invariant:** plain data; who reads it is `observe`, who uses it is `act` and `record`, and they never meet otherwise.
 
 use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names};
+use crate::controller::workload::Workload;
 use crate::machine::{HookView, PlannedPod};
 use crate::wire::InFlightReport;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -31,7 +31,7 @@ pub struct Facts {
     pub resolved: Resolved,
     /// The workload's history, if there is one.
     pub history: Option<RestartHistory>,
-    /// The workload's pods, detached ones included, oldest first.
+    /// The workload's pods, detached ones included, in the order in which they are to be restarted.
     pub pods: Vec<PodFacts>,
     /// Services, slices and budgets of the namespace.
     pub surroundings: Surroundings,
@@ -79,23 +79,6 @@ impl Facts {
     pub fn pod(&self, uid: &str) -> Option<&PodFacts> {
         self.pods.iter().find(|pod| pod.uid() == uid)
     }
-
-    /// The workload's newest `ReplicaSet`.
-    #[must_use]
-    pub fn replica_set(&self) -> Option<&ReplicaSet> {
-        self.workload.as_ref()?.newest.as_ref()
-    }
-}
-
-/// The workload and its `ReplicaSets`.
-#[derive(Clone, Debug)]
-pub struct Workload {
-    /// The Deployment.
-    pub deployment: Deployment,
-    /// Its newest `ReplicaSet`, if it has one.
-    pub newest: Option<ReplicaSet>,
-    /// Its older ones.
-    pub others: Vec<ReplicaSet>,
 }
 
 /// A pod and what its sidecar said.
@@ -165,10 +148,4 @@ pub fn digest(map: &ConfigMap) -> String {
     let (data, binary) = (map.data.clone().unwrap_or_default(), map.binary_data.clone().unwrap_or_default());
     // Both are sorted maps, so equal content gives equal bytes; strings and base64 always serialize.
     names::sha256_hex(serde_json::json!([data, binary]).to_string().as_bytes())
-}
-
-/// The `pod-template-hash` of a `ReplicaSet`.
-#[must_use]
-pub fn template_hash(set: &ReplicaSet) -> Option<&str> {
-    set.metadata.labels.as_ref()?.get(names::POD_TEMPLATE_HASH).map(String::as_str)
 }

@@ -26,6 +26,7 @@ pub mod sidecars;
 pub mod telemetry;
 mod wake;
 mod watches;
+pub mod workload;
 
 pub use args::Args;
 pub use error::Error;

@@ -50,7 +50,7 @@ fn begin(facts: &Facts, observed: &Observed, next: &mut RestartRequestStatus) {
 
 /// A pod that somebody else deletes in mid-run has its grace period for the requests that we would have waited for.
 fn grace_warning(facts: &Facts) -> Option<String> {
-    let template = facts.workload.as_ref()?.deployment.spec.as_ref()?.template.spec.as_ref()?;
+    let template = facts.workload.as_ref()?.pod_spec()?;
     short_grace(template.termination_grace_period_seconds.unwrap_or(30), facts.resolved.timeout_seconds)
 }
 

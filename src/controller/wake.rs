@@ -3,7 +3,7 @@
 //! **Invariant:** it only decides when a pass happens, never what it does; a change that wakes nobody costs a delay
 //! until the pass that the restart has asked for anyway.
 
-use crate::api::{Phase, RestartRequest};
+use crate::api::{Phase, RestartRequest, TargetKind, TargetRef};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub const PACE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 struct Entry {
     uid: String,
-    target: String,
+    target: TargetRef,
     /// It does more than wait for its turn.
     under_way: bool,
     /// When its last pass began.
@@ -45,7 +45,7 @@ impl Unfinished {
         }
         let entry = Entry {
             uid: request.metadata.uid.clone().unwrap_or_default(),
-            target: request.spec.target_ref.name.clone(),
+            target: request.spec.target_ref.clone(),
             under_way: under_way(request),
             passed: now + wait,
         };
@@ -66,8 +66,8 @@ impl Unfinished {
 
     /// The restarts of a workload, waiting ones included.
     #[must_use]
-    pub fn of_target(&self, namespace: &str, target: &str) -> Vec<String> {
-        self.names(namespace, |entry| entry.target == target)
+    pub fn of_target(&self, kind: TargetKind, namespace: &str, name: &str) -> Vec<String> {
+        self.names(namespace, |entry| entry.target.kind == kind && entry.target.name == name)
     }
 
     /// All restarts of a namespace, waiting ones included.
@@ -143,8 +143,9 @@ mod tests {
             assert_eq!(unfinished.begin(&request, now), Duration::ZERO);
         }
         assert_eq!(unfinished.under_way("shop"), ["a"]);
-        assert_eq!(unfinished.of_target("shop", "web"), ["a", "b", "c"]);
-        assert!(unfinished.of_target("shop", "other").is_empty());
+        assert_eq!(unfinished.of_target(TargetKind::Deployment, "shop", "web"), ["a", "b", "c"]);
+        assert!(unfinished.of_target(TargetKind::Deployment, "shop", "other").is_empty());
+        assert!(unfinished.of_target(TargetKind::StatefulSet, "shop", "web").is_empty(), "another workload");
         assert!(unfinished.all("elsewhere").is_empty());
     }
 

@@ -7,10 +7,10 @@ use super::context::call;
 use super::error::Error;
 use super::pass::{self, Passes};
 use super::wake::Unfinished;
-use crate::api::{RestartHistory, RestartRequest};
+use crate::api::{RestartHistory, RestartRequest, TargetKind};
 use futures::stream::{BoxStream, select_all};
 use futures::{FutureExt as _, StreamExt as _};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -69,7 +69,9 @@ fn others(passes: &Passes, scope: Option<&str>) -> Vec<Wakes> {
         woken_by::<Pod>(passes, scope, under_way),
         woken_by::<EndpointSlice>(passes, scope, under_way),
         woken_by::<PodDisruptionBudget>(passes, scope, under_way),
-        woken_by::<Deployment>(passes, scope, Unfinished::of_target),
+        woken_by::<Deployment>(passes, scope, |all, space, name| all.of_target(TargetKind::Deployment, space, name)),
+        woken_by::<StatefulSet>(passes, scope, |all, space, name| all.of_target(TargetKind::StatefulSet, space, name)),
+        woken_by::<DaemonSet>(passes, scope, |all, space, name| all.of_target(TargetKind::DaemonSet, space, name)),
         woken_by::<RestartHistory>(passes, scope, all),
     ]
 }

@@ -56,7 +56,7 @@ pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, 
     });
     let metadata = json!({
         "labels": {names::POD_TEMPLATE_HASH: null},
-        "annotations": {names::DETACHED_HASH: facts.resolved.pod_template_hash, names::DETACHED_BY: facts.uid()},
+        "annotations": {names::DETACHED_HASH: facts.resolved.revision, names::DETACHED_BY: facts.uid()},
         "ownerReferences": owners,
     });
     patch(ctx, facts, pod, "detach", metadata).await
@@ -66,7 +66,7 @@ pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, 
 pub async fn reattach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
     let metadata = json!({
-        "labels": {names::POD_TEMPLATE_HASH: facts.resolved.pod_template_hash},
+        "labels": {names::POD_TEMPLATE_HASH: facts.resolved.revision},
         "annotations": {names::DETACHED_HASH: null, names::DETACHED_BY: null},
         "ownerReferences": other_owners(known),
     });

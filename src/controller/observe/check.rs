@@ -4,8 +4,10 @@
 
 use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
-use crate::controller::facts::{Facts, PodFacts, Workload};
+use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{budget, endpoints, gate, validate};
+use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -27,16 +29,20 @@ pub fn check(facts: &Facts, limits: &Restart, key: &str) -> Option<Verdict> {
 
 fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
     spec(facts, limits)?;
-    let name = &facts.request.spec.target_ref.name;
     let Some(workload) = &facts.workload else {
+        let target = &facts.request.spec.target_ref;
         return verdict(
             Code::TargetInvalid,
-            format!("Deployment {name} does not exist in namespace {}; correct targetRef.name", facts.namespace),
+            format!(
+                "{:?} {} does not exist in namespace {}; correct targetRef",
+                target.kind, target.name, facts.namespace
+            ),
         );
     };
-    target(workload, name)?;
+    target(workload)?;
+    template(facts, workload)?;
     if facts.resolved.strategy == StrategyType::Surge {
-        surge(facts, workload, name)?;
+        surge(facts, workload)?;
     }
     configuration(facts, limits)?;
     // Pods that come and go are no reason to refuse: the run waits for them first.
@@ -72,42 +78,49 @@ fn spec(facts: &Facts, limits: &Restart) -> Finding {
     Ok(())
 }
 
-fn target(workload: &Workload, name: &str) -> Finding {
-    let metadata = &workload.deployment.metadata;
+fn target(workload: &Workload) -> Finding {
+    let metadata = workload.metadata();
     if metadata.deletion_timestamp.is_some() {
-        return verdict(Code::TargetInvalid, format!("Deployment {name} is being deleted"));
+        return verdict(Code::TargetInvalid, format!("{workload} is being deleted"));
     }
     if let Some(owner) = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)) {
         return verdict(
             Code::TargetInvalid,
-            format!("Deployment {name} is controlled by {} {}; restart that instead", owner.kind, owner.name),
+            format!("{workload} is controlled by {} {}; restart that instead", owner.kind, owner.name),
         );
     }
-    if workload.deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {
+    if workload.paused() {
         return verdict(
             Code::TargetInvalid,
-            format!("Deployment {name} is paused; run kubectl rollout resume deployment/{name} first"),
+            format!("{workload} is paused; run kubectl rollout resume deployment/{} first", workload.name()),
         );
     }
     Ok(())
 }
 
+/// A restart replaces pods by what they are; it does not roll a template out that somebody holds back.
+fn template(facts: &Facts, workload: &Workload) -> Finding {
+    let allowed = facts.request.spec.strategy.as_ref().is_some_and(|strategy| strategy.allow_disruption);
+    match rollout(workload, &facts.pods) {
+        Rollout::Stopped(message) if !allowed => verdict(Code::TargetInvalid, message),
+        Rollout::Stopped(_) | Rollout::Settled | Rollout::UnderWay(_) => Ok(()),
+    }
+}
+
 /// What stands in the way of one pod more than `replicas`, or would treat a detached pod as somebody else's.
-fn surge(facts: &Facts, workload: &Workload, name: &str) -> Finding {
-    let spec = workload.deployment.spec.as_ref();
-    if spec.and_then(|spec| spec.strategy.as_ref()).and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate") {
+fn surge(facts: &Facts, workload: &Workload) -> Finding {
+    let strategy = || workload.deployment()?.spec.as_ref()?.strategy.as_ref()?.type_.as_deref();
+    if strategy() == Some("Recreate") {
         return verdict(
             Code::TargetInvalid,
-            format!(
-                "Deployment {name} has strategy Recreate, which never runs two pods at once; use strategy.type: Rolling"
-            ),
+            format!("{workload} has strategy Recreate, which never runs two pods at once; use strategy.type: Rolling"),
         );
     }
     if let Some(claim) = facts.exclusive_claims.first() {
         return verdict(
             Code::TargetInvalid,
             format!(
-                "the pods of Deployment {name} share the ReadWriteOnce volume claim {claim}, which a replacement could not mount; use strategy.type: Rolling"
+                "the pods of {workload} share the ReadWriteOnce volume claim {claim}, which a replacement could not mount; use strategy.type: Rolling"
             ),
         );
     }
@@ -123,9 +136,7 @@ fn surge(facts: &Facts, workload: &Workload, name: &str) -> Finding {
     if let Some(adopter) = facts.adopters.first() {
         return verdict(
             Code::TargetInvalid,
-            format!(
-                "{adopter} selects the pods of Deployment {name} and would adopt them; give it a selector of its own"
-            ),
+            format!("{adopter} selects the pods of {workload} and would adopt them; give it a selector of its own"),
         );
     }
     Ok(())

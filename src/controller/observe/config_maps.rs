@@ -5,8 +5,9 @@
 use crate::api::{LastKnownGood, RestartHistory, RestartRequest, Snapshot, SnapshotEntry, SnapshotSource, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{ConfigMapFacts, Workload, digest};
+use crate::controller::facts::{ConfigMapFacts, digest};
 use crate::controller::gitops;
+use crate::controller::workload::Workload;
 use crate::machine::{ConfigMapView, Content};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec};
 use kube::api::Api;
@@ -153,9 +154,7 @@ fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> 
             .map(|map| Wanted { name: map.name.clone(), from: map.from.clone(), optional: false })
             .collect();
     }
-    let template =
-        workload.and_then(|workload| workload.deployment.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
-    template.map(referenced).unwrap_or_default()
+    workload.and_then(Workload::pod_spec).map(referenced).unwrap_or_default()
 }
 
 /// Volumes, projected volumes, `envFrom` and `valueFrom`, each ConfigMap once.

@@ -20,6 +20,12 @@ pub fn selects(service: &Service, labels: &BTreeMap<String, String>) -> bool {
     })
 }
 
+/// Whether clients find its pods by DNS alone, without an address of its own.
+#[must_use]
+pub fn headless(service: &Service) -> bool {
+    service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None")
+}
+
 /// The Services that select the pod, or whose slices name it.
 #[must_use]
 pub fn services_of<'a>(around: &'a Surroundings, pod: &PodFacts) -> Vec<&'a Service> {

@@ -5,6 +5,8 @@
 
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::endpoints;
+use crate::controller::observe::rollout::{Rollout, rollout};
+use crate::controller::workload::Workload;
 use crate::machine::{Attachment, Gate, Pod, Role};
 
 const NO_ROOM: &str = "strategy Rolling needs no room for one more pod";
@@ -24,21 +26,15 @@ pub fn gate(facts: &Facts, pods: &[Pod]) -> Gate {
 
 /// What is missing, if anything is.
 fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
-    let wanted = replicas(facts);
+    let Some(workload) = &facts.workload else { return Some("the workload does not exist".to_owned()) };
+    let wanted = workload.replicas();
     if own.len() != wanted {
-        let why = failure(facts).map_or_else(String::new, |why| format!(": {why}"));
-        return Some(format!("the workload has {} of {wanted} pods{why}", own.len()));
+        let why = failure(workload).map_or_else(String::new, |why| format!(": {why}"));
+        return Some(format!("{workload} has {} of {wanted} pods{why}", own.len()));
     }
     let unready =
         own.iter().find_map(|pod| facts.pod(&pod.uid).and_then(|facts_of| why_not_serving(facts, facts_of, pod)));
-    unready.or_else(|| unavailable(facts, wanted))
-}
-
-/// `spec.replicas` of the workload.
-#[must_use]
-pub fn replicas(facts: &Facts) -> usize {
-    let deployment = facts.workload.as_ref().and_then(|workload| workload.deployment.spec.as_ref());
-    deployment.and_then(|spec| spec.replicas).map_or(1, |replicas| usize::try_from(replicas).unwrap_or(0))
+    unready.or_else(|| unavailable(workload, wanted))
 }
 
 fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> {
@@ -72,21 +68,20 @@ fn said(pod: &PodFacts) -> Option<String> {
     Some(waiting.message.as_ref().map_or_else(|| reason.clone(), |message| format!("{reason}: {message}")))
 }
 
-/// Why the `ReplicaSet` creates no pod, such as a quota.
-fn failure(facts: &Facts) -> Option<String> {
-    let status = facts.replica_set()?.status.as_ref()?;
-    let condition = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
-    condition.message.as_ref().map(|message| format!("{message}; {NO_ROOM}"))
+/// Why the `ReplicaSet` creates no pod, such as a quota. The other kinds say it in events alone.
+fn failure(workload: &Workload) -> Option<String> {
+    let newest = match workload {
+        Workload::Deployment { newest, .. } => newest.as_ref()?,
+        Workload::StatefulSet(_) | Workload::DaemonSet { .. } => return None,
+    };
+    let conditions = newest.status.as_ref()?.conditions.iter().flatten();
+    let failure = conditions.into_iter().find(|one| one.type_ == "ReplicaFailure" && one.status == "True")?;
+    failure.message.as_ref().map(|message| format!("{message}; {NO_ROOM}"))
 }
 
-/// `minReadySeconds`, as the `ReplicaSet` counts it: it counts its own pods only.
-fn unavailable(facts: &Facts, wanted: usize) -> Option<String> {
-    let status = facts.replica_set()?.status.as_ref()?;
-    let available = usize::try_from(status.available_replicas.unwrap_or(0)).unwrap_or(0);
+/// `minReadySeconds`, as the workload's own controller counts it.
+fn unavailable(workload: &Workload, wanted: usize) -> Option<String> {
+    let available = workload.available()?;
     (available < wanted).then(|| format!("{available} of {wanted} pods have been Ready for minReadySeconds"))
 }
 
@@ -97,22 +92,14 @@ pub fn unsettled(facts: &Facts) -> Option<String> {
         let phase = pod.pod.status.as_ref().and_then(|status| status.phase.as_deref());
         !pod.terminating() && matches!(phase, None | Some("Pending"))
     };
-    rollout_under_way(facts).or_else(|| {
+    let rollout = facts.workload.as_ref().map(|workload| rollout(workload, &facts.pods));
+    let rollout = rollout.and_then(|rollout| match rollout {
+        Rollout::UnderWay(message) => Some(message),
+        Rollout::Settled | Rollout::Stopped(_) => None,
+    });
+    rollout.or_else(|| {
         let pod = facts.pods.iter().find(starting)?;
         let said = said(pod).map_or_else(String::new, |said| format!(": {said}"));
         Some(format!("waiting for Pod {} to start{said}", pod.name()))
     })
-}
-
-/// The pods of the workload that its Deployment counts under another `ReplicaSet` than the newest.
-fn rollout_under_way(facts: &Facts) -> Option<String> {
-    let workload = facts.workload.as_ref()?;
-    let (metadata, status) = (&workload.deployment.metadata, workload.deployment.status.as_ref());
-    let name = metadata.name.as_deref().unwrap_or_default();
-    let seen = status.and_then(|status| status.observed_generation).unwrap_or(0);
-    let old: i32 = workload.others.iter().filter_map(|set| set.status.as_ref()).map(|status| status.replicas).sum();
-    let newest = workload.newest.as_ref().and_then(|set| set.spec.as_ref()).and_then(|spec| spec.replicas).unwrap_or(0);
-    let behind = seen < metadata.generation.unwrap_or(0) || usize::try_from(newest).unwrap_or(0) != replicas(facts);
-    (old > 0 || behind || workload.newest.is_none())
-        .then(|| format!("waiting for the rollout of Deployment {name} that is under way ({old} old pods)"))
 }

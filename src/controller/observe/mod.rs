@@ -11,8 +11,10 @@ mod gate;
 mod pods;
 mod read;
 mod resolve;
+mod rollout;
 mod surroundings;
 mod validate;
+mod workload;
 
 use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
@@ -175,14 +177,13 @@ fn held(facts: &Facts) -> Lock {
 
 fn target(facts: &Facts, before: bool) -> Target {
     let Some(workload) = &facts.workload else { return Target::Gone };
-    if workload.deployment.metadata.uid.as_deref() != Some(facts.workload_uid()) {
+    if workload.uid() != facts.workload_uid() {
         return Target::Gone;
     }
-    let newest = workload.newest.as_ref().and_then(crate::controller::facts::template_hash);
-    if !before && newest != Some(facts.resolved.pod_template_hash.as_str()) {
+    if !before && workload.revision() != Some(facts.resolved.revision.as_str()) {
         return Target::RollingOut;
     }
-    Target::Same { replicas: gate::replicas(facts) }
+    Target::Same { replicas: workload.replicas() }
 }
 
 fn hold(facts: &Facts, limits: &Restart, before: bool) -> Option<Hold> {

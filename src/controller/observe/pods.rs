@@ -6,6 +6,7 @@ use crate::api::{PodProgress, names};
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::memory::Run;
 use crate::controller::observe::endpoints;
+use crate::controller::workload::Workload;
 use crate::machine::{self, Attachment, Drain, PlannedPod, Role};
 use crate::wire::InFlightReport;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -64,8 +65,7 @@ fn listed<'a>(facts: &'a Facts, uid: &str) -> Option<&'a PlannedPod> {
 fn attachment(facts: &Facts, pod: &Pod) -> Attachment {
     let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     let Some(owner) = owner else { return Attachment::Foreign };
-    let set = facts.replica_set().and_then(|set| set.metadata.uid.as_deref());
-    if Some(owner.uid.as_str()) == set {
+    if Some(owner.uid.as_str()) == facts.workload.as_ref().and_then(Workload::owner) {
         Attachment::Attached
     } else if owner.uid == facts.workload_uid() && annotation(pod, names::DETACHED_HASH).is_some() {
         Attachment::Detached

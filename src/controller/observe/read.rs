@@ -3,19 +3,19 @@
 //! **Invariant:** no cache: a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
-use crate::api::{ConcurrencyPolicy, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step, names};
+use crate::api::{ConcurrencyPolicy, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{Facts, PodFacts, Workload};
+use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
-use crate::controller::observe::{config_maps, resolve, surroundings};
+use crate::controller::observe::{config_maps, resolve, surroundings, workload};
 use crate::controller::sidecars::Sidecars;
+use crate::controller::workload::Workload;
 use crate::machine::PlannedPod;
 use futures::future::join_all;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ListParams};
-use kube::core::{DeserializeGuard, Selector};
+use kube::core::DeserializeGuard;
 use std::collections::BTreeMap;
 
 /// Reads everything that the run's step may need; absent when the request no longer exists.
@@ -25,27 +25,35 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     else {
         return Ok(None);
     };
-    let workload = workload(ctx, namespace, &request).await?;
-    let around = surroundings::read(ctx, namespace).await?;
-    let limits = ctx.config.current();
+    let (plan_name, again_name) = (plan_name(&request), again_name(&request));
+    let (workload, around, namespace_terminating, plan, again, others) = futures::try_join!(
+        workload::read(ctx, namespace, &request),
+        surroundings::read(ctx, namespace),
+        terminating(ctx, namespace, &request),
+        list(ctx, namespace, &plan_name),
+        list(ctx, namespace, &again_name),
+        others(ctx, namespace, &request),
+    )?;
     let recorded = request.status.as_ref().and_then(|status| status.resolved.clone());
-    let resolved = recorded.unwrap_or_else(|| resolve::resolve(&request.spec, &limits, workload.as_ref(), &around));
-    let history = history(ctx, namespace, &request, &resolved.workload_uid).await?;
+    let resolved =
+        recorded.unwrap_or_else(|| resolve::resolve(&request.spec, &ctx.config.current(), workload.as_ref(), &around));
+    let (history, pods) = futures::try_join!(
+        history(ctx, namespace, &request, &resolved.workload_uid),
+        workload::pods(ctx, namespace, workload.as_ref()),
+    )?;
     let triggered = triggered(&request);
     pin(&mut request, history.as_ref());
-    let config = if limits.backup_config || request.status.as_ref().is_some_and(|status| status.snapshot.is_some()) {
-        config_maps::read(ctx, namespace, &request, workload.as_ref(), history.as_ref(), &resolved.workload_uid).await?
-    } else {
-        config_maps::Read { found: vec![], missing: vec![] }
-    };
-    let others = others(ctx, namespace, &request).await?;
+    let (config, holder_gone) = futures::try_join!(
+        config(ctx, namespace, &request, workload.as_ref(), history.as_ref(), &resolved.workload_uid),
+        holder_gone(ctx, namespace, &request, history.as_ref()),
+    )?;
     let mut facts = Facts {
         namespace: namespace.to_owned(),
-        namespace_terminating: terminating(ctx, namespace, &request).await?,
-        pods: pods(ctx, namespace, workload.as_ref()).await?,
-        holder_gone: holder_gone(ctx, namespace, &request, history.as_ref()).await?,
-        plan: list(ctx, namespace, &plan_name(&request)).await?,
-        again: list(ctx, namespace, &again_name(&request)).await?,
+        namespace_terminating,
+        pods,
+        holder_gone,
+        plan,
+        again,
         others_under_way: others.iter().filter(|other| under_way(other)).count(),
         ahead: ahead(&others, &request),
         triggered,
@@ -66,6 +74,23 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     }
     ask_sidecars(ctx, &mut facts).await;
     Ok(Some(facts))
+}
+
+/// The ConfigMaps, unless nothing is to be copied.
+async fn config(
+    ctx: &Context,
+    namespace: &str,
+    request: &RestartRequest,
+    workload: Option<&Workload>,
+    history: Option<&RestartHistory>,
+    workload_uid: &str,
+) -> Result<config_maps::Read, Error> {
+    let copied = request.status.as_ref().is_some_and(|status| status.snapshot.is_some());
+    if copied || ctx.config.current().backup_config {
+        config_maps::read(ctx, namespace, request, workload, history, workload_uid).await
+    } else {
+        Ok(config_maps::Read { found: vec![], missing: vec![] })
+    }
 }
 
 /// Check has the word until the first pod is touched.
@@ -94,39 +119,6 @@ async fn terminating(ctx: &Context, namespace: &str, request: &RestartRequest) -
     Ok(namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }
 
-async fn workload(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Option<Workload>, Error> {
-    let name = &request.spec.target_ref.name;
-    let deployments: Api<Deployment> = Api::namespaced(ctx.reader.clone(), namespace);
-    let Some(deployment) = call(format!("read Deployment {namespace}/{name}"), deployments.get_opt(name)).await? else {
-        return Ok(None);
-    };
-    let sets: Api<ReplicaSet> = Api::namespaced(ctx.reader.clone(), namespace);
-    let all = call(format!("list ReplicaSets of {namespace}/{name}"), sets.list(&selector(&deployment))).await?;
-    let uid = deployment.metadata.uid.clone().unwrap_or_default();
-    let owned = |set: &ReplicaSet| {
-        set.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid && owner.controller == Some(true))
-    };
-    let mut sets: Vec<ReplicaSet> = all.items.into_iter().filter(owned).collect();
-    sets.sort_by_key(|set| std::cmp::Reverse(revision(set)));
-    let others = sets.split_off(sets.len().min(1));
-    Ok(Some(Workload { deployment, newest: sets.pop(), others }))
-}
-
-/// The Deployment controller numbers its `ReplicaSets`; going back to an old template makes the old one the newest.
-fn revision(set: &ReplicaSet) -> i64 {
-    let annotation = set.metadata.annotations.as_ref().and_then(|all| all.get("deployment.kubernetes.io/revision"));
-    annotation.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn selector(deployment: &Deployment) -> ListParams {
-    let labels = deployment
-        .spec
-        .as_ref()
-        .map(|spec| spec.selector.clone())
-        .and_then(|selector| Selector::try_from(selector).ok());
-    labels.map_or_else(ListParams::default, |labels| ListParams::default().labels_from(&labels))
-}
-
 async fn history(
     ctx: &Context,
     namespace: &str,
@@ -139,26 +131,6 @@ async fn history(
     let name = history_name(request, workload_uid);
     let api: Api<RestartHistory> = Api::namespaced(ctx.reader.clone(), namespace);
     call(format!("read RestartHistory {namespace}/{name}"), api.get_opt(&name)).await
-}
-
-/// The workload's pods by its selector; without a workload, those that still say they are detached.
-async fn pods(ctx: &Context, namespace: &str, workload: Option<&Workload>) -> Result<Vec<PodFacts>, Error> {
-    let api: Api<Pod> = Api::namespaced(ctx.reader.clone(), namespace);
-    let params = workload.map_or_else(ListParams::default, |workload| selector(&workload.deployment));
-    let mut all = call(format!("list pods in {namespace}"), api.list(&params)).await?.items;
-    let detached =
-        |pod: &Pod| pod.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::DETACHED_BY));
-    all.retain(|pod| (workload.is_some() || detached(pod)) && !ended(pod));
-    all.sort_by(|a, b| {
-        (&a.metadata.creation_timestamp, &a.metadata.name).cmp(&(&b.metadata.creation_timestamp, &b.metadata.name))
-    });
-    Ok(all.into_iter().map(|pod| PodFacts { pod, asked: false, report: None, silence: String::new() }).collect())
-}
-
-/// Evicted by a node or finished: nobody counts it any more.
-fn ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
 }
 
 async fn holder_gone(

@@ -4,10 +4,11 @@
 
 use crate::api::{Resolved, RestartRequestSpec, StrategyType, TargetKind};
 use crate::controller::config::Restart;
-use crate::controller::facts::{Surroundings, Workload, template_hash};
+use crate::controller::facts::Surroundings;
 use crate::controller::observe::endpoints;
-use k8s_openapi::api::apps::v1::Deployment;
+use crate::controller::workload::Workload;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeMap;
 
 /// CoreDNS's default TTL: clients of a headless Service hold a pod's address that long (notes: failure modes 2).
 const HEADLESS_SECONDS: i32 = 30;
@@ -20,40 +21,36 @@ pub fn resolve(
     workload: Option<&Workload>,
     around: &Surroundings,
 ) -> Resolved {
-    let deployment = workload.map(|workload| &workload.deployment);
-    let newest = workload.and_then(|workload| workload.newest.as_ref());
     let quiet = spec.drain.quiet_seconds.unwrap_or(limits.quiet_seconds);
-    let headless = deployment.is_some_and(|deployment| selected_by_headless(deployment, around));
+    let headless = workload.is_some_and(|workload| known_by_headless(workload, around));
     let shortest = if headless { HEADLESS_SECONDS } else { 0 };
     Resolved {
         strategy: strategy(spec),
-        max_parallel: deployment.map_or(1, |deployment| max_parallel(spec, deployment)),
+        max_parallel: workload.map_or(1, |workload| max_parallel(spec, workload)),
         timeout_seconds: spec.timeout_seconds.unwrap_or(limits.default_timeout_seconds),
         quiet_seconds: quiet,
         min_seconds: spec.drain.min_seconds.unwrap_or(0).max(shortest),
-        pod_template_hash: newest.and_then(template_hash).unwrap_or_default().to_owned(),
-        workload_uid: deployment.and_then(|deployment| deployment.metadata.uid.clone()).unwrap_or_default(),
+        revision: workload.and_then(Workload::revision).unwrap_or_default().to_owned(),
+        workload_uid: workload.map(Workload::uid).unwrap_or_default().to_owned(),
     }
 }
 
+/// Only a `ReplicaSet` starts a replacement for a pod that it has lost to somebody else.
 fn strategy(spec: &RestartRequestSpec) -> StrategyType {
-    let asked = spec.strategy.as_ref().and_then(|strategy| strategy.strategy_type);
-    asked.unwrap_or(match spec.target_ref.kind {
-        TargetKind::Deployment => StrategyType::Surge,
+    match spec.target_ref.kind {
+        TargetKind::Deployment => {
+            spec.strategy.as_ref().and_then(|strategy| strategy.strategy_type).unwrap_or(StrategyType::Surge)
+        }
         TargetKind::StatefulSet | TargetKind::DaemonSet => StrategyType::Rolling,
-    })
+    }
 }
 
-fn max_parallel(spec: &RestartRequestSpec, deployment: &Deployment) -> i32 {
+/// What is asked for, else a Deployment's `maxSurge`, else one.
+fn max_parallel(spec: &RestartRequestSpec, workload: &Workload) -> i32 {
     let asked = spec.strategy.as_ref().and_then(|strategy| strategy.max_parallel.as_ref());
-    let rolling = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.strategy.as_ref())
-        .and_then(|strategy| strategy.rolling_update.as_ref());
-    let surge = rolling.and_then(|rolling| rolling.max_surge.as_ref());
-    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    asked.or(surge).map_or(1, |value| count(value, replicas)).max(1)
+    let surge = || workload.deployment()?.spec.as_ref()?.strategy.as_ref()?.rolling_update.as_ref()?.max_surge.as_ref();
+    let replicas = i32::try_from(workload.replicas()).unwrap_or(i32::MAX);
+    asked.or_else(surge).map_or(1, |value| count(value, replicas)).max(1)
 }
 
 /// A percentage of the replicas, rounded up as Kubernetes rounds maxSurge.
@@ -67,12 +64,14 @@ fn count(value: &IntOrString, replicas: i32) -> i32 {
     }
 }
 
-fn selected_by_headless(deployment: &Deployment, around: &Surroundings) -> bool {
-    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
-    let Some(labels) = template.and_then(|metadata| metadata.labels.as_ref()) else { return false };
-    let headless = |ip: Option<&String>| ip.is_some_and(|ip| ip == "None");
-    around.services.iter().any(|service| {
-        endpoints::selects(service, labels) && headless(service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_ref()))
+/// Clients may know its pods by the names of a headless Service: one that selects them, or the StatefulSet's own.
+fn known_by_headless(workload: &Workload, around: &Surroundings) -> bool {
+    let empty = BTreeMap::new();
+    let metadata = workload.template().and_then(|template| template.metadata.as_ref());
+    let labels = metadata.and_then(|metadata| metadata.labels.as_ref()).unwrap_or(&empty);
+    let governing = workload.governing_service();
+    around.services.iter().filter(|service| endpoints::headless(service)).any(|service| {
+        endpoints::selects(service, labels) || governing.is_some() && service.metadata.name.as_deref() == governing
     })
 }
 

@@ -6,6 +6,7 @@ use crate::api::{StrategyType, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, Surroundings};
+use crate::controller::workload::Workload;
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -51,12 +52,11 @@ pub async fn obstacles(ctx: &Context, facts: &mut Facts) -> Result<(), Error> {
 }
 
 fn template_labels(facts: &Facts) -> BTreeMap<String, String> {
-    let template = facts
-        .workload
-        .as_ref()
-        .and_then(|workload| workload.deployment.spec.as_ref())
-        .and_then(|spec| spec.template.metadata.as_ref());
-    template.and_then(|metadata| metadata.labels.clone()).unwrap_or_default()
+    let template = facts.workload.as_ref().and_then(Workload::template);
+    template
+        .and_then(|template| template.metadata.as_ref())
+        .and_then(|metadata| metadata.labels.clone())
+        .unwrap_or_default()
 }
 
 fn by_hash(selector: &LabelSelector) -> bool {
@@ -106,11 +106,7 @@ fn adopters(facts: &Facts, daemons: &[DaemonSet], sets: &[ReplicaSet]) -> Vec<St
 }
 
 async fn exclusive_claims(ctx: &Context, facts: &Facts) -> Result<Vec<String>, Error> {
-    let template = facts
-        .workload
-        .as_ref()
-        .and_then(|workload| workload.deployment.spec.as_ref())
-        .and_then(|spec| spec.template.spec.as_ref());
+    let template = facts.workload.as_ref().and_then(Workload::pod_spec);
     let used: Vec<&str> = template
         .iter()
         .flat_map(|spec| spec.volumes.iter().flatten())
