@@ -33,6 +33,8 @@ pub struct Facts {
     pub history: Option<RestartHistory>,
     /// The workload's pods, detached ones included, in the order in which they are to be restarted.
     pub pods: Vec<PodFacts>,
+    /// Names of nodes that take no new pods; looked for once there is a list of pods to choose from.
+    pub leaving_nodes: Vec<String>,
     /// Services, slices and budgets of the namespace.
     pub surroundings: Surroundings,
     /// The ConfigMaps.

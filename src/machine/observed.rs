@@ -235,6 +235,8 @@ pub struct Pod {
     pub role: Role,
     /// Whose it is.
     pub attachment: Attachment,
+    /// Its node takes no new pods: it is being drained.
+    pub leaving: bool,
     /// It has a node, so that its configuration may be what keeps it from being Ready.
     pub scheduled: bool,
     /// Its condition Ready.

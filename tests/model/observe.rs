@@ -146,6 +146,7 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
             Place::Detached => Attachment::Detached,
             Place::Foreign => Attachment::Foreign,
         },
+        leaving: false,
         scheduled: !pod.homeless,
         ready: pod.ready,
         terminating: pod.terminating,

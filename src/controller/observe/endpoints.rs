@@ -4,7 +4,7 @@
 //! ready where that is the careful answer, as kube-proxy takes it (API: nil means true).
 
 use crate::controller::facts::{PodFacts, Surroundings};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use std::collections::BTreeMap;
 
@@ -96,11 +96,24 @@ pub fn last(around: &Surroundings, pod: &PodFacts, batch: &[&str]) -> bool {
     })
 }
 
+/// Whether some clients' requests reach only pods of the node that they come to: those from inside under a Local
+/// internal policy, those from outside under a Local external one, each where kube-proxy handles such requests at all.
+/// `trafficDistribution` is a preference: without a pod near by, requests go elsewhere.
 fn local_policy(service: &Service) -> bool {
-    let local = |policy: Option<&String>| policy.is_some_and(|policy| policy == "Local");
+    let local = |policy: &Option<String>| policy.as_deref() == Some("Local");
     service.spec.as_ref().is_some_and(|spec| {
-        local(spec.internal_traffic_policy.as_ref()) || local(spec.external_traffic_policy.as_ref())
+        local(&spec.internal_traffic_policy) && !headless(service)
+            || local(&spec.external_traffic_policy) && from_outside(spec)
     })
+}
+
+/// As Kubernetes' `ExternallyAccessible`.
+fn from_outside(spec: &ServiceSpec) -> bool {
+    match spec.type_.as_deref() {
+        Some("NodePort" | "LoadBalancer") => true,
+        Some("ExternalName") => false,
+        Some(_) | None => spec.external_ips.as_ref().is_some_and(|addresses| !addresses.is_empty()),
+    }
 }
 
 #[cfg(test)]
@@ -109,8 +122,12 @@ mod tests {
     use serde_json::json;
 
     fn around(policy: &str, endpoints: &serde_json::Value) -> Surroundings {
-        let service =
-            json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "internalTrafficPolicy": policy}});
+        behind(json!({"internalTrafficPolicy": policy}), endpoints)
+    }
+
+    fn behind(mut spec: serde_json::Value, endpoints: &serde_json::Value) -> Surroundings {
+        spec["selector"] = json!({"app": "web"});
+        let service = json!({"metadata": {"name": "web"}, "spec": spec});
         let slice = json!({"metadata": {"name": "web-1", "labels": {SERVICE_NAME: "web"}}, "addressType": "IPv4", "endpoints": endpoints});
         Surroundings {
             services: vec![serde_json::from_value(service).unwrap()],
@@ -143,6 +160,44 @@ mod tests {
         assert!(last(&spread, &pod("a", "one"), &["a"]));
         let together = around("Local", &json!([endpoint("a", "one", true), endpoint("b", "one", true)]));
         assert!(!last(&together, &pod("a", "one"), &["a"]));
+    }
+
+    /// A DaemonSet: one pod on each of two nodes.
+    fn last_of_its_node(spec: serde_json::Value) -> bool {
+        let spread = behind(spec, &json!([endpoint("a", "one", true), endpoint("b", "two", true)]));
+        last(&spread, &pod("a", "one"), &["a"])
+    }
+
+    #[test]
+    fn a_daemon_sets_pod_is_the_last_of_its_node_where_requests_stay_on_their_node() {
+        assert!(!last_of_its_node(json!({"type": "ClusterIP"})));
+        assert!(last_of_its_node(json!({"type": "ClusterIP", "internalTrafficPolicy": "Local"})));
+        for kind in ["NodePort", "LoadBalancer"] {
+            assert!(!last_of_its_node(json!({"type": kind, "externalTrafficPolicy": "Cluster"})), "{kind}");
+            assert!(last_of_its_node(json!({"type": kind, "externalTrafficPolicy": "Local"})), "{kind}");
+        }
+        assert!(last_of_its_node(json!({"externalTrafficPolicy": "Local", "externalIPs": ["192.0.2.1"]})));
+    }
+
+    #[test]
+    fn a_policy_that_nobody_follows_and_a_preference_are_no_rule() {
+        assert!(!last_of_its_node(json!({"type": "ClusterIP", "externalTrafficPolicy": "Local"})));
+        assert!(!last_of_its_node(json!({"clusterIP": "None", "internalTrafficPolicy": "Local"})));
+        for preference in ["PreferClose", "PreferSameZone", "PreferSameNode"] {
+            assert!(
+                !last_of_its_node(json!({"type": "LoadBalancer", "trafficDistribution": preference})),
+                "{preference}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_ready_pod_of_the_node_is_enough_unless_it_goes_too() {
+        let two = json!([endpoint("a", "one", true), endpoint("b", "one", true), endpoint("c", "two", true)]);
+        let node = behind(json!({"type": "NodePort", "externalTrafficPolicy": "Local"}), &two);
+        assert!(!last(&node, &pod("a", "one"), &["a"]));
+        assert!(last(&node, &pod("a", "one"), &["a", "b"]));
+        assert!(last(&node, &pod("c", "two"), &["c"]));
     }
 
     #[test]

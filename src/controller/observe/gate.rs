@@ -3,13 +3,12 @@
 //! **Invariant:** never judged by the Deployment's `availableReplicas` or `generation`, which an autoscaler and our own
 //! detaching move (DESIGN 3, cases decided).
 
+use crate::api::StrategyType;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::endpoints;
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::workload::Workload;
 use crate::machine::{Attachment, Gate, Pod, Role};
-
-const NO_ROOM: &str = "strategy Rolling needs no room for one more pod";
 
 /// The gate, from the views of all pods.
 #[must_use]
@@ -29,8 +28,7 @@ fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
     let Some(workload) = &facts.workload else { return Some("the workload does not exist".to_owned()) };
     let wanted = workload.replicas();
     if own.len() != wanted {
-        let why = failure(workload).map_or_else(String::new, |why| format!(": {why}"));
-        return Some(format!("{workload} has {} of {wanted} pods{why}", own.len()));
+        return Some(format!("{workload} has {} of {wanted} pods{}", own.len(), uncreated(facts, workload)));
     }
     let unready =
         own.iter().find_map(|pod| facts.pod(&pod.uid).and_then(|facts_of| why_not_serving(facts, facts_of, pod)));
@@ -42,7 +40,7 @@ fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> 
         return Some(format!(
             "{} is not Ready{}",
             view.name,
-            said(pod).map_or_else(String::new, |said| format!(": {said}"))
+            said(facts, pod).map_or_else(String::new, |said| format!(": {said}"))
         ));
     }
     let service = endpoints::missing_in(&facts.surroundings, pod)?;
@@ -50,7 +48,7 @@ fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> 
 }
 
 /// The cluster's own words on why a pod does not start: the scheduler's, or the kubelet's.
-fn said(pod: &PodFacts) -> Option<String> {
+fn said(facts: &Facts, pod: &PodFacts) -> Option<String> {
     let status = pod.pod.status.as_ref()?;
     let unscheduled = status
         .conditions
@@ -58,7 +56,7 @@ fn said(pod: &PodFacts) -> Option<String> {
         .flatten()
         .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(message) = unscheduled.and_then(|condition| condition.message.clone()) {
-        return Some(format!("{message}; {NO_ROOM}"));
+        return Some(format!("{message}{}", way_out(facts)));
     }
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     let waiting = containers
@@ -68,15 +66,30 @@ fn said(pod: &PodFacts) -> Option<String> {
     Some(waiting.message.as_ref().map_or_else(|| reason.clone(), |message| format!("{reason}: {message}")))
 }
 
-/// Why the `ReplicaSet` creates no pod, such as a quota. The other kinds say it in events alone.
-fn failure(workload: &Workload) -> Option<String> {
+/// What to do where there is no room for one pod more.
+fn way_out(facts: &Facts) -> &'static str {
+    match facts.resolved.strategy {
+        StrategyType::Surge => "; strategy Rolling needs no room for one more pod",
+        StrategyType::Rolling => "",
+    }
+}
+
+/// Why no pod is created, such as a quota: a `ReplicaSet` says it in a condition, the other kinds in events alone.
+fn uncreated(facts: &Facts, workload: &Workload) -> String {
     let newest = match workload {
-        Workload::Deployment { newest, .. } => newest.as_ref()?,
-        Workload::StatefulSet(_) | Workload::DaemonSet { .. } => return None,
+        Workload::Deployment { newest, .. } => newest.as_ref(),
+        Workload::StatefulSet(_) => {
+            return format!("; kubectl describe statefulset {} says what keeps the others", workload.name());
+        }
+        Workload::DaemonSet { .. } => {
+            return format!("; kubectl describe daemonset {} says what keeps the others", workload.name());
+        }
     };
-    let conditions = newest.status.as_ref()?.conditions.iter().flatten();
-    let failure = conditions.into_iter().find(|one| one.type_ == "ReplicaFailure" && one.status == "True")?;
-    failure.message.as_ref().map(|message| format!("{message}; {NO_ROOM}"))
+    let conditions =
+        newest.and_then(|set| set.status.as_ref()).into_iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut failures = conditions.filter(|one| one.type_ == "ReplicaFailure" && one.status == "True");
+    let message = failures.find_map(|failure| failure.message.as_ref());
+    message.map_or_else(String::new, |message| format!(": {message}{}", way_out(facts)))
 }
 
 /// `minReadySeconds`, as the workload's own controller counts it.
@@ -99,7 +112,7 @@ pub fn unsettled(facts: &Facts) -> Option<String> {
     });
     rollout.or_else(|| {
         let pod = facts.pods.iter().find(starting)?;
-        let said = said(pod).map_or_else(String::new, |said| format!(": {said}"));
+        let said = said(facts, pod).map_or_else(String::new, |said| format!(": {said}"));
         Some(format!("waiting for Pod {} to start{said}", pod.name()))
     })
 }

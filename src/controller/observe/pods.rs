@@ -25,13 +25,15 @@ pub fn view(facts: &Facts, pod: &PodFacts, batch: &[PodProgress], run: &mut Run,
     let role = role(facts, pod.uid());
     let batch: Vec<&str> = batch.iter().map(|progress| progress.uid.as_str()).collect();
     let restarts = restarts(&pod.pod);
+    let node = pod.pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
     machine::Pod {
         name: pod.name().to_owned(),
         uid: pod.uid().to_owned(),
         version: pod.pod.metadata.resource_version.clone().unwrap_or_default(),
         role,
         attachment: attachment(facts, &pod.pod),
-        scheduled: pod.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()),
+        leaving: node.is_some_and(|node| facts.leaving_nodes.contains(node)),
+        scheduled: node.is_some(),
         ready: is_ready(&pod.pod),
         terminating: pod.terminating(),
         in_slices,

@@ -26,10 +26,11 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         return Ok(None);
     };
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
-    let (workload, around, namespace_terminating, plan, again, others) = futures::try_join!(
+    let (workload, around, namespace_terminating, leaving_nodes, plan, again, others) = futures::try_join!(
         workload::read(ctx, namespace, &request),
         surroundings::read(ctx, namespace),
         terminating(ctx, namespace, &request),
+        surroundings::leaving_nodes(ctx, &request),
         list(ctx, namespace, &plan_name),
         list(ctx, namespace, &again_name),
         others(ctx, namespace, &request),
@@ -52,6 +53,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         namespace_terminating,
         pods,
         holder_gone,
+        leaving_nodes,
         plan,
         again,
         others_under_way: others.iter().filter(|other| under_way(other)).count(),

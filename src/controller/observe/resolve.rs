@@ -78,6 +78,58 @@ fn known_by_headless(workload: &Workload, around: &Surroundings) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    fn stateful_set(replicas: i32) -> Workload {
+        let set = json!({
+            "metadata": {"name": "db", "uid": "set"},
+            "spec": {"replicas": replicas, "selector": {}, "serviceName": "db-pods",
+                "template": {"metadata": {"labels": {"app": "db"}}}},
+            "status": {"replicas": replicas, "updateRevision": "db-1"},
+        });
+        Workload::StatefulSet(Box::new(serde_json::from_value(set).unwrap()))
+    }
+
+    fn asked(kind: &str, strategy: &Value) -> RestartRequestSpec {
+        let spec = json!({"targetRef": {"kind": kind, "name": "db"}, "reason": "test", "strategy": strategy});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn services(all: &[(&str, &str, &str)]) -> Surroundings {
+        let service = |(name, ip, app): &(&str, &str, &str)| {
+            serde_json::from_value(
+                json!({"metadata": {"name": name}, "spec": {"clusterIP": ip, "selector": {"app": app}}}),
+            )
+            .unwrap()
+        };
+        Surroundings { services: all.iter().map(service).collect(), ..Surroundings::default() }
+    }
+
+    #[test]
+    fn only_deployments_surge_and_the_others_go_one_by_one() {
+        let (none, limits) = (json!(null), Restart::default());
+        let (set, nothing) = (stateful_set(4), Surroundings::default());
+        let resolved = resolve(&asked("StatefulSet", &none), &limits, Some(&set), &nothing);
+        assert_eq!(
+            (resolved.strategy, resolved.max_parallel, resolved.revision.as_str()),
+            (StrategyType::Rolling, 1, "db-1")
+        );
+        for kind in ["StatefulSet", "DaemonSet"] {
+            assert_eq!(strategy(&asked(kind, &json!({"type": "Surge"}))), StrategyType::Rolling, "{kind}");
+        }
+        assert_eq!(strategy(&asked("Deployment", &none)), StrategyType::Surge);
+        assert_eq!(strategy(&asked("Deployment", &json!({"type": "Rolling"}))), StrategyType::Rolling);
+        assert_eq!(max_parallel(&asked("StatefulSet", &json!({"maxParallel": "50%"})), &set), 2);
+    }
+
+    #[test]
+    fn a_headless_service_that_clients_may_know_the_pods_by_makes_drains_long() {
+        let set = stateful_set(3);
+        assert!(known_by_headless(&set, &services(&[("any", "None", "db")])));
+        assert!(known_by_headless(&set, &services(&[("db-pods", "None", "other")])), "the governing one");
+        assert!(!known_by_headless(&set, &services(&[("any", "10.0.0.1", "db"), ("db-pods", "10.0.0.2", "db")])));
+        assert!(!known_by_headless(&set, &services(&[("any", "None", "other")])));
+    }
 
     #[test]
     fn a_percentage_rounds_up_and_is_at_least_one() {

@@ -2,13 +2,13 @@
 //!
 //! **Invariant:** reads only, and only in the request's namespace (I13).
 
-use crate::api::{StrategyType, names};
+use crate::api::{RestartRequest, Step, StrategyType, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, Surroundings};
 use crate::controller::workload::Workload;
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -35,6 +35,25 @@ pub async fn read(ctx: &Context, namespace: &str) -> Result<Surroundings, Error>
         all::<PodDisruptionBudget>(ctx, namespace, "PodDisruptionBudgets"),
     )?;
     Ok(Surroundings { services, slices, budgets })
+}
+
+/// Names of the nodes that somebody has cordoned, most likely to drain them; looked for once there is a list of pods to
+/// choose from. Who may not list nodes knows of none.
+pub async fn leaving_nodes(ctx: &Context, request: &RestartRequest) -> Result<Vec<String>, Error> {
+    let status = request.status.as_ref();
+    if !status.is_some_and(|status| status.plan.is_some() && status.step != Some(Step::Finished)) {
+        return Ok(vec![]);
+    }
+    let api: Api<Node> = Api::all(ctx.reader.clone());
+    let unschedulable = ListParams::default().fields("spec.unschedulable=true");
+    match call("list nodes that take no new pods", api.list_metadata(&unschedulable)).await {
+        Ok(nodes) => Ok(nodes.items.into_iter().filter_map(|node| node.metadata.name).collect()),
+        Err(error) if error.is_refusal() => {
+            tracing::debug!(%error, "no node is known to be leaving");
+            Ok(vec![])
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What speaks against detaching, looked for before the run begins.

@@ -74,6 +74,7 @@ pub fn pod(name: &str, role: Role) -> Pod {
         version: format!("{name}-1"),
         role,
         attachment: Attachment::Attached,
+        leaving: false,
         scheduled: true,
         ready: true,
         terminating: false,
