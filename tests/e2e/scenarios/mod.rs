@@ -83,7 +83,8 @@ pub fn without_load() -> Vec<Scenario> {
         "a ConfigMap that does not exist is refused", "no-map", configuration::missing_map;
         "a candidate that does not parse is refused", "no-parse", configuration::candidate_that_does_not_parse;
         "the API server refuses what is out of bounds", "bounds", schema::refuses_what_is_out_of_bounds;
-        "the API server refuses what comes with the next version", "next-version", schema::refuses_what_comes_later;
+        "the API server refuses what contradicts itself", "contradictions", schema::refuses_contradictions;
         "the API server refuses changes of a request", "changes", schema::refuses_changes;
+        "the API server refuses another end of an ended request", "another-end", schema::refuses_another_end;
     }
 }

@@ -66,6 +66,11 @@ impl<'a> Request<'a> {
         self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await
     }
 
+    /// Merges a patch into the status, as only the controller should.
+    pub async fn patch_status(&self, patch: Value) -> std::result::Result<RestartRequest, kube::Error> {
+        self.api().patch_status(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await
+    }
+
     /// Deletes it; its finalizer may hold it.
     pub async fn delete(&self) -> Result {
         self.api().delete(&self.name, &kube::api::DeleteParams::default()).await?;

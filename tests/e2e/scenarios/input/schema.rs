@@ -42,20 +42,29 @@ fn out_of_bounds() -> Vec<Case> {
     ]
 }
 
-/// What this version does not do yet is refused, never ignored.
-fn of_the_next_version() -> Vec<Case> {
-    let hook = json!([{"name": "check", "http": {"url": "http://example.test/"}}]);
+/// Fields that do not go together, and hooks that cannot be meant.
+fn contradictions() -> Vec<Case> {
+    let hook = |name: &str, url: &str| json!({"name": name, "http": {"url": url}});
+    let pre = |hooks: Value| json!({"hooks": {"pre": hooks}});
+    let good = "http://check.shop.svc/";
+    let job = json!({"template": {"spec": {}}});
+    let surge = |kind: &str| json!({"targetRef": {"kind": kind, "name": "web"}, "strategy": {"type": "Surge"}});
+    let promotion = json!([{"name": "web-config", "from": "web-config-next"}]);
     vec![
-        (json!({"targetRef": {"kind": "StatefulSet", "name": "web"}}), "Deployments only"),
-        (json!({"targetRef": {"kind": "DaemonSet", "name": "web"}}), "Deployments only"),
-        (json!({"trigger": "2026-11-22"}), "trigger comes with the next version"),
-        (json!({"newRequests": "Reject"}), "newRequests: Reject comes with the next version"),
-        (json!({"concurrencyPolicy": "Queue"}), "concurrencyPolicy: Queue comes with the next version"),
-        (json!({"config": {"reload": false}}), "config.reload: false comes with the next version"),
-        (json!({"ttlSecondsAfterFinished": 60}), "ttlSecondsAfterFinished comes with the next version"),
-        (json!({"strategy": {"allowDisruption": true}}), "allowDisruption comes with the next version"),
-        (json!({"hooks": {"pre": hook}}), "hooks come with the next version"),
-        (json!({"hooks": {"post": hook}}), "hooks come with the next version"),
+        (surge("StatefulSet"), "strategy.type Surge is for Deployments"),
+        (surge("DaemonSet"), "strategy.type Surge is for Deployments"),
+        (json!({"config": {"reload": false, "configMaps": promotion}}), "config.reload: false forbids"),
+        (json!({"trigger": ""}), "spec.trigger"),
+        (json!({"concurrencyPolicy": "Replace"}), "spec.concurrencyPolicy"),
+        (json!({"newRequests": "Drop"}), "spec.newRequests"),
+        (json!({"ttlSecondsAfterFinished": -1}), "spec.ttlSecondsAfterFinished"),
+        (pre(json!([hook("check", good), hook("check", good)])), "Duplicate"),
+        (pre(json!([hook("check", "ftp://check.shop.svc/")])), "spec.hooks.pre[0].http.url"),
+        (pre(json!([hook("check", "file:///etc/passwd")])), "spec.hooks.pre[0].http.url"),
+        (pre(json!([hook("Check!", good)])), "spec.hooks.pre[0].name"),
+        (pre(json!([{"name": "check"}])), "exactly one of http and job"),
+        (pre(json!([{"name": "check", "http": {"url": good}, "job": job}])), "exactly one of http and job"),
+        (pre((1..=9).map(|number| hook(&format!("check-{number}"), good)).collect()), "spec.hooks.pre"),
     ]
 }
 
@@ -64,9 +73,9 @@ pub async fn refuses_what_is_out_of_bounds(space: &Space) -> Result<Figures> {
     refuses(space, out_of_bounds()).await
 }
 
-/// Fields that come later.
-pub async fn refuses_what_comes_later(space: &Space) -> Result<Figures> {
-    refuses(space, of_the_next_version()).await
+/// Surge for what has no room for a second pod, promotion without reload, hooks twice or to nowhere.
+pub async fn refuses_contradictions(space: &Space) -> Result<Figures> {
+    refuses(space, contradictions()).await
 }
 
 async fn refuses(space: &Space, cases: Vec<Case>) -> Result<Figures> {
@@ -81,20 +90,41 @@ async fn refuses(space: &Space, cases: Vec<Case>) -> Result<Figures> {
     Ok(Figures::note(format!("{count} of {count} refused by the API server, each by name")))
 }
 
-/// A finished request keeps saying what it was about.
+/// A finished request keeps saying what it was about; only another trigger asks for something else.
 pub async fn refuses_changes(space: &Space) -> Result<Figures> {
-    let request = Request::apply(space, "web", "nobody", json!({})).await?;
+    let request = Request::apply(space, "web", "nobody", json!({"trigger": "first"})).await?;
     request.ended(30).await?;
     for (change, words) in [
         (json!({"targetRef": {"name": "other"}}), "targetRef never changes"),
+        (json!({"targetRef": {"name": "other"}, "trigger": "second"}), "targetRef never changes"),
         (json!({"reason": "another"}), "spec never changes"),
         (json!({"force": true}), "spec never changes"),
         (json!({"timeoutSeconds": 5}), "spec never changes"),
+        (
+            json!({"hooks": {"pre": [{"name": "check", "http": {"url": "http://check.shop.svc/"}}]}}),
+            "spec never changes",
+        ),
+        (json!({"trigger": null}), "trigger never goes away"),
+        (json!({"trigger": null, "reason": "another"}), "trigger never goes away"),
     ] {
         let Err(error) = request.patch(json!({"spec": change})).await else {
             return Err(format!("{change} was accepted").into());
         };
         ensure!(error.to_string().contains(words), "the refusal of {change} does not say {words:?}: {error}");
     }
-    Ok(Figures::note("4 of 4 refused by the API server"))
+    request.patch(json!({"spec": {"cancel": true, "ttlSecondsAfterFinished": 86_400}})).await?;
+    Ok(Figures::note("8 of 8 refused by the API server; cancel and ttlSecondsAfterFinished change freely"))
+}
+
+/// Whoever may write the status cannot bring an ended restart back to life, nor make it end otherwise.
+pub async fn refuses_another_end(space: &Space) -> Result<Figures> {
+    let request = Request::apply(space, "web", "nobody", json!({})).await?;
+    request.ended(30).await?;
+    for phase in ["Completed", "Restarting"] {
+        let status = json!({"status": {"phase": phase}});
+        let refused = request.patch_status(status).await.err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(refused.contains("a restart that has ended stays ended"), "phase {phase}: {refused:?}");
+    }
+    request.patch_status(json!({"status": {"message": "another message"}})).await?;
+    Ok(Figures::note("Failed stays Failed: 2 of 2 refused by the API server"))
 }
