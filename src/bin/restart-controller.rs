@@ -20,10 +20,9 @@ enum Verb {
     Crds,
 }
 
-#[tokio::main(flavor = "multi_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let done = match Command::parse().verb {
-        Verb::Run(args) => controller::run(args).await.map_err(|error| error.to_string()),
+        Verb::Run(args) => run(args),
         Verb::Crds => print_crds().map_err(|error| error.to_string()),
     };
     match done {
@@ -33,6 +32,14 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(args: controller::Args) -> Result<(), String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let done = runtime.block_on(controller::run(args));
+    // Who lost the Lease is gone at once: no thread that resolves a name, no pass, is waited for.
+    runtime.shutdown_background();
+    done.map_err(|error| error.to_string())
 }
 
 fn print_crds() -> Result<(), serde_yaml::Error> {

@@ -4,6 +4,7 @@
 
 use super::error::Error;
 use super::metrics::Metrics;
+use super::watchdog::Watchdog;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -26,13 +27,15 @@ const HEAD_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Health {
     outstanding: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// Whether the loops still answer.
+    pub watchdog: Watchdog,
 }
 
 impl Health {
     /// Not ready before each of `outstanding` is [`done`](Self::done).
     #[must_use]
     pub fn waiting_for(outstanding: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { outstanding: Arc::new(Mutex::new(outstanding.into_iter().collect())) }
+        Self { outstanding: Arc::new(Mutex::new(outstanding.into_iter().collect())), watchdog: Watchdog::start() }
     }
 
     /// `what` is no longer waited for.
@@ -91,8 +94,11 @@ fn answer(request: &Request<Incoming>, health: &Health, metrics: &Metrics) -> Re
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     }
     match request.uri().path() {
-        // The reconcile loop ends the process when it ends, and this answer comes from the same runtime.
-        "/livez" => text(StatusCode::OK, "ok\n"),
+        // A loop that ends ends the process.
+        "/livez" => match health.watchdog.hanging().as_slice() {
+            [] => text(StatusCode::OK, "ok\n"),
+            loops => text(StatusCode::SERVICE_UNAVAILABLE, format!("no sign of life from {}\n", loops.join(", "))),
+        },
         "/readyz" => match health.missing().as_slice() {
             [] => text(StatusCode::OK, "ok\n"),
             missing => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", missing.join(", "))),

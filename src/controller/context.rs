@@ -4,6 +4,7 @@
 //! repeat 429, 503 and 504 of every verb for about 164 s and so hide a budget's answer (DESIGN 10).
 
 use super::error::Error;
+use super::leader::{Leader, NotLeading};
 use super::{config, events, keys, memory, metrics, sidecars};
 use kube::Client;
 use std::time::Duration;
@@ -23,8 +24,11 @@ const WRITER_IDLE_LIMIT: Duration = Duration::from_secs(20);
 pub struct Context {
     /// For reads and watches.
     pub reader: Client,
-    /// For writes, over connections of their own: a flood of reads does not hold up the renewal of a lease.
+    /// For writes, over connections of their own: a flood of reads does not hold up the renewal of a lease. It refuses
+    /// every write once this process does not lead any more.
     pub writer: Client,
+    /// Whether this process leads: asked before whatever acts by another way than `writer`.
+    pub leader: Leader,
     /// The namespace that the controller runs in.
     pub namespace: String,
     /// The configuration as it is now.
@@ -93,6 +97,7 @@ pub async fn timed<T>(
 ) -> Result<T, Error> {
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(kube::Error::Service(why))) if why.is::<NotLeading>() => Err(Error::NotLeading { what: what.into() }),
         Ok(Err(source)) => Err(Error::Kube { what: what.into(), source }),
         Err(_) => Err(Error::Timeout { what: what.into(), limit }),
     }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no variant carries a ConfigMap's or a Secret's data; callers ask the helpers, never the status code.
 
+use super::leader::NotLeading;
 use super::sidecars::SidecarError;
 use std::time::Duration;
 
@@ -34,6 +35,15 @@ pub enum Error {
         #[source]
         source: SidecarError,
     },
+    /// This process does not lead any more; nothing was sent.
+    #[error("{what}: {NotLeading}")]
+    NotLeading {
+        /// What was attempted, on which object.
+        what: String,
+    },
+    /// This process led and must not act any more; it ends, so that a fresh one can stand for election.
+    #[error("leadership lost: {0}; this process ends")]
+    Lost(String),
     /// The controller's own configuration or environment cannot be used.
     #[error("{0}")]
     Startup(String),
@@ -49,6 +59,7 @@ impl Error {
         match self {
             Self::Timeout { .. } => "timeout",
             Self::Sidecar { .. } => "sidecar",
+            Self::NotLeading { .. } | Self::Lost(_) => "not_leading",
             Self::Startup(_) => "startup",
             Self::Internal(_) => "internal",
             Self::Kube { .. } => match self.code() {
@@ -107,9 +118,13 @@ impl Error {
     fn status(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Kube { source: kube::Error::Api(status), .. } => Some(status),
-            Self::Kube { .. } | Self::Timeout { .. } | Self::Sidecar { .. } | Self::Startup(_) | Self::Internal(_) => {
-                None
-            }
+            Self::Kube { .. }
+            | Self::Timeout { .. }
+            | Self::Sidecar { .. }
+            | Self::NotLeading { .. }
+            | Self::Lost(_)
+            | Self::Startup(_)
+            | Self::Internal(_) => None,
         }
     }
 

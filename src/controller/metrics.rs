@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no label holds a name that users choose: the number of series does not grow with the cluster.
 
+use super::leader;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every metric as it is scraped, with what it means.
-pub const TABLE: [(&str, &str); 15] = [
+pub const TABLE: [(&str, &str); 16] = [
     ("controller_runtime_reconcile_total", "Passes, by result: success, error or panic"),
     ("controller_runtime_reconcile_errors_total", "Passes that ended with an error, by its category"),
     ("controller_runtime_reconcile_panics_total", "Passes that panicked: each is a fault of restart-controller"),
@@ -31,6 +32,7 @@ pub const TABLE: [(&str, &str); 15] = [
     ("restart_controller_config_reloads_total", "Changes of the configuration file, by result: success or error"),
     ("restart_controller_undecodable_objects_total", "Times that a RestartRequest was met which cannot be read"),
     ("restart_controller_sidecar_errors_total", "Answers of sidecars that could not be used, by reason"),
+    ("leader_election_master_status", "1 while this replica leads, by the name of the Lease; else 0"),
     ("restart_controller_build_info", "Version of restart-controller"),
 ];
 
@@ -57,6 +59,7 @@ pub struct Metrics {
     reloads: Counters,
     undecodable: Counter,
     sidecars: Counters,
+    leads: Family<Labels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -77,6 +80,7 @@ impl Default for Metrics {
             reloads: Counters::default(),
             undecodable: Counter::default(),
             sidecars: Counters::default(),
+            leads: Family::default(),
         };
         metrics.registry = Arc::new(metrics.registered());
         metrics
@@ -148,6 +152,11 @@ impl Metrics {
         self.sidecars.get_or_create(&[("reason", reason)]).inc();
     }
 
+    /// This replica leads, or does not.
+    pub fn leading(&self, leads: bool) {
+        self.leads.get_or_create(&[("name", leader::NAME)]).set(i64::from(leads));
+    }
+
     /// Everything, as text for Prometheus (`OpenMetrics` 1.0).
     #[must_use]
     pub fn encoded(&self) -> String {
@@ -174,6 +183,7 @@ impl Metrics {
         register(&mut registry, "restart_controller_config_reloads_total", self.reloads.clone());
         register(&mut registry, "restart_controller_undecodable_objects_total", self.undecodable.clone());
         register(&mut registry, "restart_controller_sidecar_errors_total", self.sidecars.clone());
+        register(&mut registry, "leader_election_master_status", self.leads.clone());
         register(&mut registry, "restart_controller_build_info", build);
         registry
     }
@@ -215,6 +225,7 @@ mod tests {
         metrics.config_reloaded(true);
         metrics.undecodable();
         metrics.sidecar_error("timeout");
+        metrics.leading(true);
         metrics.encoded()
     }
 

@@ -1,8 +1,8 @@
 //! The controller: the shell around the machine. `reconcile` is the road of one pass (observe, plan, record or act);
 //! everything else here is the frame: clients, keys, configuration, watches, and passes that cannot hurt each other.
 //!
-//! **Invariant:** this module wires and decides nothing; it ends within two seconds of SIGTERM, whatever is under way,
-//! because each restart can be taken up again from the cluster alone.
+//! **Invariant:** this module wires and decides nothing; it ends within three seconds of SIGTERM, whatever is under way,
+//! because each restart can be taken up again from the cluster alone. Everything that acts is begun by [`lead`].
 
 mod act;
 pub mod admin;
@@ -15,6 +15,7 @@ pub mod events;
 pub mod facts;
 pub mod gitops;
 pub mod keys;
+pub mod leader;
 pub mod memory;
 pub mod metrics;
 pub mod objects;
@@ -25,6 +26,7 @@ mod record;
 pub mod sidecars;
 pub mod telemetry;
 mod wake;
+pub mod watchdog;
 mod watches;
 pub mod workload;
 
@@ -35,15 +37,19 @@ use admin::Health;
 use context::Context;
 use futures::{StreamExt as _, stream};
 use kube::runtime::controller::Error as LoopError;
+use leader::{Election, Leader};
 use metrics::Metrics;
 use pass::Passes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use watchdog::Pulse;
 
 /// What passes under way get after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1500);
+/// What their last writes get after that.
+const LAST_WRITES: Duration = Duration::from_millis(500);
 /// Between two attempts of the first list.
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 const KEYS: &str = "the signing key";
@@ -52,68 +58,126 @@ const WATCHES: &str = "the first list of RestartRequests";
 /// Runs the controller until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start: no API server, no key, a configuration that is not understood, a port in use.
+/// When it cannot start: no API server, no key, no right to the Lease, a configuration that is not understood, a port in
+/// use. And when it led and lost the Lease: it must not act any more, and whoever started it starts it again.
 pub async fn run(args: Args) -> Result<(), Error> {
     telemetry::start(&args.log, args.log_format)?;
     let metrics = Metrics::default();
     let health = Health::waiting_for([KEYS, WATCHES]);
     let stop = stop_on_signal()?;
     admin::serve(args.admin, health.clone(), metrics.clone()).await?;
-    let context = tokio::select! {
-        context = context(&args, metrics) => context?,
+    let (passes, mut election) = tokio::select! {
+        started = start(&args, metrics, &health) => started?,
         () = stopped(stop.clone()) => return Ok(()),
     };
-    health.done(KEYS);
-    let passes = Arc::new(Passes::new(Arc::new(context)));
-    let restarts = restarts(&args.namespace, &passes, &health, &stop);
+    tokio::spawn(ready_when_listed(passes.context.reader.clone(), scopes(&args), health.clone()));
     tokio::select! {
-        () = restarts => {}
+        lost = stand(&mut election) => return Err(lost),
+        () = term(&args, &passes, &health, &stop) => {}
         () = async { stopped(stop.clone()).await; tokio::time::sleep(GRACE).await } => {
             tracing::warn!("stopped with passes under way; they are taken up again by the next process");
         }
     }
+    hand_over(&passes.context.leader, election).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn context(args: &Args, metrics: Metrics) -> Result<Context, Error> {
+/// The context, and the part in the election if there is one.
+async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Passes>, Option<Election>), Error> {
+    let settings = args.election().map_err(Error::Startup)?;
     let config = config::follow(args.config.clone(), &metrics)?;
     let (reader, writer, found) = context::clients().await?;
     let namespace = args.own_namespace.clone().unwrap_or(found);
     let keys = keys::load(&reader, &writer, &namespace).await?;
-    Ok(Context {
+    health.done(KEYS);
+    let leader = if args.leader_elect { Leader::default() } else { Leader::always() };
+    metrics.leading(leader.leading());
+    let election = if args.leader_elect {
+        let clients = (reader.clone(), writer.clone());
+        let told = (leader.clone(), metrics.clone(), health.watchdog.pulse("the election"));
+        Some(Election::begin(clients, &namespace, args.pod_name.as_deref(), settings, told).await?)
+    } else {
+        None
+    };
+    let writer = leader.fenced(writer);
+    let context = Context {
         events: events::Events::new(writer.clone(), args.pod_name.clone()),
+        sidecars: sidecars::Sidecars::new(leader.clone()),
         reader,
         writer,
+        leader,
         namespace,
         config,
         keys,
-        sidecars: sidecars::Sidecars::default(),
         metrics,
         memory: memory::Memory::default(),
-    })
+    };
+    Ok((Arc::new(Passes::new(Arc::new(context))), election))
+}
+
+/// Comes when this process must not act any more.
+async fn stand(election: &mut Option<Election>) -> Error {
+    match election {
+        Some(election) => election.run().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits to lead, and leads.
+async fn term(args: &Args, passes: &Arc<Passes>, health: &Health, stop: &watch::Receiver<bool>) {
+    tokio::select! {
+        () = passes.context.leader.won() => lead(args, passes, health, stop).await,
+        () = stopped(stop.clone()) => {}
+    }
+}
+
+/// What a leader does, and nobody else: each loop ends by itself after `stop`, and all of them with the process when the
+/// Lease is lost.
+async fn lead(args: &Args, passes: &Arc<Passes>, health: &Health, stop: &watch::Receiver<bool>) {
+    restarts(&scopes(args), passes, health.watchdog.pulse("the passes"), stop).await;
+}
+
+/// After the last pass: nothing is written any more, what was sent is answered, and the next replica may begin.
+async fn hand_over(leader: &Leader, election: Option<Election>) {
+    leader.close();
+    let Some(mut election) = election else { return };
+    if leader.settled(LAST_WRITES).await {
+        election.release().await;
+    } else {
+        tracing::warn!("writes are under way: the Lease is not given back, the others wait until it runs out");
+    }
+}
+
+fn scopes(args: &Args) -> Vec<Option<String>> {
+    if args.namespace.is_empty() { vec![None] } else { args.namespace.iter().cloned().map(Some).collect() }
 }
 
 /// All passes of all scopes, until `stop`.
-async fn restarts(namespaces: &[String], passes: &Arc<Passes>, health: &Health, stop: &watch::Receiver<bool>) {
-    let reader = &passes.context.reader;
-    let scopes: Vec<Option<String>> =
-        if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
-    tokio::spawn(ready_when_listed(reader.clone(), scopes.clone(), health.clone()));
+async fn restarts(scopes: &[Option<String>], passes: &Arc<Passes>, mut pulse: Pulse, stop: &watch::Receiver<bool>) {
     let streams = scopes.iter().map(|scope| watches::passes(passes.clone(), scope.as_deref(), stopped(stop.clone())));
-    stream::select_all(streams)
-        .for_each(|passed| async {
-            match passed {
-                // Both are told where they happen.
-                Ok(_) | Err(LoopError::ReconcilerFailed(..)) => {}
-                Err(LoopError::ObjectNotFound(object)) => {
-                    pass::gone(object.namespace.as_deref().unwrap_or_default(), &object.name, passes);
-                }
-                Err(LoopError::QueueError(error)) => tracing::warn!(%error, "a watch broke and is begun again"),
-                Err(LoopError::RunnerError(error)) => tracing::error!(%error, "the loop has lost its store"),
-            }
-        })
-        .await;
+    let mut streams = stream::select_all(streams);
+    loop {
+        tokio::select! {
+            passed = streams.next() => match passed {
+                Some(passed) => after(passed, passes),
+                None => return,
+            },
+            () = pulse.next() => {}
+        }
+    }
+}
+
+fn after(passed: watches::Passed, passes: &Passes) {
+    match passed {
+        // Both are told where they happen.
+        Ok(_) | Err(LoopError::ReconcilerFailed(..)) => {}
+        Err(LoopError::ObjectNotFound(object)) => {
+            pass::gone(object.namespace.as_deref().unwrap_or_default(), &object.name, passes);
+        }
+        Err(LoopError::QueueError(error)) => tracing::warn!(%error, "a watch broke and is begun again"),
+        Err(LoopError::RunnerError(error)) => tracing::error!(%error, "the loop has lost its store"),
+    }
 }
 
 /// Asked by a call of its own: of two that wait for kube's store to be ready, the loop being one, only the last that

@@ -48,6 +48,10 @@ pub async fn pass(watched: Arc<Watched>, passes: Arc<Passes>) -> Result<Action, 
     };
     let wait = passes.unfinished.begin(&request, Instant::now());
     tokio::time::sleep(wait).await;
+    if !passes.context.leader.leading() {
+        // The process is about to end.
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
     let metrics = &passes.context.metrics;
     metrics.active_requests(passes.unfinished.count());
     let object = key(&*request);

@@ -3,6 +3,7 @@
 //! **Invariant:** what a pod answers is never trusted beyond its own restart: only pod addresses are called, nothing is
 //! followed, a body has a cap and a time limit, and a report of another pod is an error, not a count.
 
+use super::leader::{Leader, NotLeading};
 use crate::wire::{ADMIN_PORT, DRAIN_PATH, DrainCommand, IN_FLIGHT_PATH, InFlightReport, MAX_BODY, Refusal, VERSION};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
@@ -33,6 +34,9 @@ pub enum SidecarError {
         /// What the network said.
         why: String,
     },
+    /// A command that is not ours to give any more.
+    #[error("the command to the sidecar at {0} was {NotLeading}")]
+    NotLeading(String),
     /// Nothing within [`LIMIT`].
     #[error("the sidecar at {0} did not answer within {limit} s", limit = LIMIT.as_secs())]
     Timeout(String),
@@ -83,6 +87,7 @@ impl SidecarError {
         match self {
             Self::Address(_) => "address",
             Self::Unreachable { .. } => "unreachable",
+            Self::NotLeading(_) => "not_leading",
             Self::Timeout(_) => "timeout",
             Self::Malformed { .. } => "malformed",
             Self::Version { .. } => "version",
@@ -96,20 +101,21 @@ impl SidecarError {
 #[derive(Clone, Debug)]
 pub struct Sidecars {
     permits: Arc<Semaphore>,
+    leader: Leader,
     loopback_allowed: bool,
 }
 
-impl Default for Sidecars {
-    fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)), loopback_allowed: false }
-    }
-}
-
 impl Sidecars {
+    /// Commands them while `leader` leads.
+    #[must_use]
+    pub fn new(leader: Leader) -> Self {
+        Self { permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)), leader, loopback_allowed: false }
+    }
+
     /// For tests: sidecars on this machine.
     #[cfg(test)]
     fn on_loopback() -> Self {
-        Self { loopback_allowed: true, ..Self::default() }
+        Self { loopback_allowed: true, ..Self::new(Leader::always()) }
     }
 
     /// The port of a sidecar whose pod does not say otherwise.
@@ -129,6 +135,9 @@ impl Sidecars {
     /// # Errors
     /// [`SidecarError::Refused`] when the sidecar did not obey; else as [`Sidecars::report`], and then it may have obeyed.
     pub async fn command(&self, ip: &str, port: u16, command: &DrainCommand) -> Result<InFlightReport, SidecarError> {
+        if !self.leader.leading() {
+            return Err(SidecarError::NotLeading(ip.to_owned()));
+        }
         let body = serde_json::to_vec(command).map_err(|error| malformed(ip, &error))?;
         let request = Request::post(DRAIN_PATH).header("content-type", "application/json").body(Full::from(body));
         self.exchange(ip, port, &command.pod_uid, request).await

@@ -163,7 +163,7 @@ async fn addresses_that_no_pod_has_are_never_called() {
         "web.shop.svc",
     ];
     for ip in refused {
-        let error = Sidecars::default().report(ip, 8022, "uid").await.unwrap_err();
+        let error = Sidecars::new(Leader::always()).report(ip, 8022, "uid").await.unwrap_err();
         assert_eq!(error, SidecarError::Address(ip.to_owned()));
     }
 }

@@ -15,8 +15,10 @@ use serde_json::json;
 const NAME: &str = "restart-controller";
 const SELECTOR: &str = "app.kubernetes.io/name=restart-controller";
 const KEYS: &str = "restart-controller-keys";
+/// What `deploy/install.yaml` asks for.
+const REPLICAS: i32 = 2;
 
-/// Waits until the one pod of the operator is ready.
+/// Waits until all pods of the operator are ready.
 pub async fn ready(client: &Client) -> Result {
     let api: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
     until("the controller to be ready", 90, async || {
@@ -24,8 +26,8 @@ pub async fn ready(client: &Client) -> Result {
         let generation = deployment.metadata.generation;
         let status = deployment.status.unwrap_or_default();
         let settled = status.observed_generation == generation
-            && status.available_replicas == Some(1)
-            && status.replicas == Some(1);
+            && status.available_replicas == Some(REPLICAS)
+            && status.replicas == Some(REPLICAS);
         Ok(when(settled, || format!("available {:?} of {:?}", status.available_replicas, status.replicas)))
     })
     .await
@@ -114,7 +116,7 @@ pub async fn take_away(client: &Client) -> Result {
 
 /// Brings it back and waits for it.
 pub async fn bring_back(client: &Client) -> Result {
-    scale(client, 1).await?;
+    scale(client, REPLICAS).await?;
     ready(client).await
 }
 
