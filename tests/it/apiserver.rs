@@ -9,7 +9,9 @@
 mod definitions;
 mod evictions;
 mod frame;
+mod leaders;
 mod requests;
+mod running;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};

@@ -4,6 +4,7 @@
 
 use clap::Parser as _;
 use restart_controller::controller::keys::Keys;
+use restart_controller::controller::leader::Leader;
 use restart_controller::controller::sidecars::{SidecarError, Sidecars};
 use restart_controller::sidecar::cli::{Cli, Verb};
 use restart_controller::sidecar::{self, Sidecar};
@@ -50,7 +51,7 @@ fn reason(refused: Result<InFlightReport, SidecarError>) -> String {
 
 #[tokio::test]
 async fn a_sidecar_obeys_its_controller_once_per_command_and_nobody_else() {
-    let (ip, keys, client) = (own_address(), Keys::from_seed(&[1; 32]), Sidecars::default());
+    let (ip, keys, client) = (own_address(), Keys::from_seed(&[1; 32]), Sidecars::new(Leader::always()));
     let sidecar = started(&ip, &keys).await;
     let port = sidecar.admin.port();
     let idle = client.report(&ip, port, POD).await.unwrap();
@@ -79,6 +80,6 @@ async fn a_sidecar_obeys_its_controller_once_per_command_and_nobody_else() {
 async fn a_sidecar_of_another_pod_at_the_same_address_is_not_believed() {
     let (ip, keys) = (own_address(), Keys::from_seed(&[1; 32]));
     let sidecar = started(&ip, &keys).await;
-    let answered = Sidecars::default().report(&ip, sidecar.admin.port(), "another-pod").await;
+    let answered = Sidecars::new(Leader::always()).report(&ip, sidecar.admin.port(), "another-pod").await;
     assert!(matches!(answered, Err(SidecarError::WrongPod { found, .. }) if found == POD));
 }

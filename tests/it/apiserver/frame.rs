@@ -1,5 +1,6 @@
 //! The controller's program against a real API server: start, keys, readiness, a request that cannot be read, the end.
 
+use super::running::Running;
 use super::{PATIENCE, UNREADABLE, clients, namespace};
 use crate::apiserver::requests::{create, minimal, raw};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -7,84 +8,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use restart_controller::wire::parse_public_key;
 use serde_json::{Value, json};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
-
-/// A controller that looks after one namespace and keeps its key there.
-struct Running {
-    process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    admin: String,
-    seen: Vec<String>,
-}
-
-impl Running {
-    async fn start(namespace: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_restart-controller"));
-        command.args([
-            "run",
-            "--admin",
-            "127.0.0.1:0",
-            "--log",
-            "info",
-            "--namespace",
-            namespace,
-            "--own-namespace",
-            namespace,
-        ]);
-        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut running = Self { process, lines, admin: String::new(), seen: vec![] };
-        let serving = running.line(|line| line["address"].is_string()).await;
-        running.admin = serving["address"].as_str().unwrap().to_owned();
-        running.line(|line| line["message"] == "ready").await;
-        running
-    }
-
-    /// The next log line of that kind.
-    async fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let found = async {
-            while let Some(line) = self.lines.next_line().await.unwrap() {
-                let parsed: Value = serde_json::from_str(&line).unwrap();
-                self.seen.push(line);
-                if wanted(&parsed) {
-                    return Some(parsed);
-                }
-            }
-            None
-        };
-        let found = tokio::time::timeout(PATIENCE, found).await;
-        found.ok().flatten().unwrap_or_else(|| panic!("no such line in {:#?}", self.seen))
-    }
-
-    async fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.admin).await.unwrap();
-        stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    /// Asks it to stop as Kubernetes does; returns how long it took and all that it logged.
-    async fn stop(mut self) -> (Duration, String) {
-        let begun = Instant::now();
-        let id = self.process.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-        let status = tokio::time::timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
-        let took = begun.elapsed();
-        assert!(status.success(), "{status}");
-        while let Some(line) = self.lines.next_line().await.unwrap() {
-            self.seen.push(line);
-        }
-        (took, self.seen.join("\n"))
-    }
-}
+use std::time::Duration;
 
 #[tokio::test]
 async fn it_makes_its_key_once_publishes_one_half_and_logs_nothing_of_the_other() {

@@ -1,0 +1,103 @@
+//! The controller's program as a process: started, read, asked, told, ended.
+//!
+//! **Invariant:** every line that it writes is JSON and is kept.
+
+use super::PATIENCE;
+use serde_json::Value;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+
+/// A controller that looks after one namespace and keeps its key and its Lease there.
+pub struct Running {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    admin: String,
+    pub seen: Vec<String>,
+}
+
+impl Running {
+    /// Started, and ready.
+    pub async fn start(namespace: &str) -> Self {
+        Self::start_with(namespace, &[]).await
+    }
+
+    pub async fn start_with(namespace: &str, arguments: &[&str]) -> Self {
+        let mut running = Self::spawn(namespace, arguments, None);
+        let serving = running.line(|line| line["address"].is_string()).await;
+        running.admin = serving["address"].as_str().unwrap().to_owned();
+        running.line(|line| line["message"] == "ready").await;
+        running
+    }
+
+    /// Only begun, with another kubeconfig if one is named.
+    pub fn spawn(namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_restart-controller"));
+        command.args(["run", "--admin", "127.0.0.1:0", "--log", "info"]);
+        command.args(["--namespace", namespace, "--own-namespace", namespace]).args(arguments);
+        if let Some(file) = kubeconfig {
+            command.env("KUBECONFIG", file);
+        }
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines, admin: String::new(), seen: vec![] }
+    }
+
+    /// The next log line of that kind.
+    pub async fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                let parsed: Value = serde_json::from_str(&line).unwrap();
+                self.seen.push(line);
+                if wanted(&parsed) {
+                    return Some(parsed);
+                }
+            }
+            None
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.ok().flatten().unwrap_or_else(|| panic!("no such line in {:#?}", self.seen))
+    }
+
+    pub async fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.admin).await.unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub async fn signal(&self, name: &str) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap().success());
+    }
+
+    /// Waits for its end; returns how it ended, the lines that it had not been asked for, and what it said at last.
+    pub async fn ended(mut self) -> (ExitStatus, Vec<String>, String) {
+        let status = tokio::time::timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
+        let mut rest = vec![];
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            rest.push(line);
+        }
+        let mut last = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut last).await.unwrap();
+        (status, rest, last)
+    }
+
+    /// Asks it to stop as Kubernetes does; returns how long it took and all that it logged.
+    pub async fn stop(mut self) -> (Duration, String) {
+        let begun = Instant::now();
+        self.signal("TERM").await;
+        let seen = std::mem::take(&mut self.seen);
+        let (status, rest, last) = self.ended().await;
+        let took = begun.elapsed();
+        assert!(status.success(), "{status}: {last}");
+        (took, [seen, rest].concat().join("\n"))
+    }
+}
