@@ -10,11 +10,12 @@ mod work;
 use crate::http::{self, Body, json, listen, text};
 use clap::Args;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,6 +50,15 @@ pub struct App {
     pub config: Config,
     /// Where the begin and end of requests are reported.
     pub ledger: Arc<Ledger>,
+    /// Somebody has asked it to look unhealthy.
+    pub sick: AtomicBool,
+}
+
+impl App {
+    /// As its configuration says.
+    pub fn new(config: Config, ledger: Arc<Ledger>) -> Self {
+        Self { config, ledger, sick: AtomicBool::new(false) }
+    }
 }
 
 /// Runs the service until a signal ends it.
@@ -64,9 +74,10 @@ pub async fn run(options: Options) -> Result<(), String> {
     let listener = listen(options.listen).await?;
     println!("sample: serving on {}", options.listen);
     if let Some(millis) = config.exit_after_millis {
-        tokio::spawn(exit_after(Duration::from_millis(millis)));
+        let why = format!("the configuration says exitAfterMillis: {millis}");
+        tokio::spawn(async move { exit_after(Duration::from_millis(millis), &why).await });
     }
-    serve(listener, App { config, ledger }).await;
+    serve(listener, App::new(config, ledger)).await;
     Ok(())
 }
 
@@ -79,10 +90,24 @@ pub async fn serve(listener: TcpListener, app: App) {
 async fn route(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     match request.uri().path() {
         "/work" => work::answer(app, request).await,
+        "/healthz" if app.sick.load(Ordering::Relaxed) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, "POST /sick was asked for")
+        }
         "/healthz" if app.config.healthy => text(StatusCode::OK, "ok"),
         "/healthz" => text(StatusCode::INTERNAL_SERVER_ERROR, "the configuration says healthy: false"),
+        "/sick" if request.method() == Method::POST => {
+            app.sick.store(true, Ordering::Relaxed);
+            text(StatusCode::OK, "unhealthy from now on")
+        }
+        "/exit" if request.method() == Method::POST => {
+            tokio::spawn(exit_after(Duration::from_millis(100), "POST /exit was asked for"));
+            text(StatusCode::OK, "exiting")
+        }
         "/config" => json(StatusCode::OK, &json!({"config": app.config, "ledger": app.ledger.state()})),
-        _ => text(StatusCode::NOT_FOUND, "paths are /work?id=...&millis=...&chunks=..., /healthz and /config"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "paths are /work?id=...&millis=...&chunks=..., /healthz, /config, and POST /sick and /exit",
+        ),
     }
 }
 
@@ -98,8 +123,8 @@ pub fn die_at_sigterm() -> Result<(), String> {
     Ok(())
 }
 
-async fn exit_after(time: Duration) {
+async fn exit_after(time: Duration, why: &str) {
     tokio::time::sleep(time).await;
-    eprintln!("sample: the configuration says exitAfterMillis: {}; exiting", time.as_millis());
+    eprintln!("sample: {why}; exiting");
     std::process::exit(1);
 }

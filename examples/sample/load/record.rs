@@ -72,6 +72,8 @@ pub struct Record {
     pub failed: u64,
     /// Requests sent a second time after an idle close.
     pub retried_idle: u64,
+    /// 503 answers with Retry-After that were obeyed.
+    pub turned_away: u64,
     /// Requests that ended on a kept connection.
     pub on_kept_connections: u64,
     /// The client's own worst delay between due and sent.
@@ -92,6 +94,7 @@ impl Record {
         self.latencies.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
         self.ok += 1;
         self.retried_idle += u64::from(answered.retried);
+        self.turned_away += answered.turned_away;
         self.on_kept_connections += u64::from(answered.kept);
     }
 

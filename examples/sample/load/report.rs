@@ -25,6 +25,8 @@ pub struct Report {
     pub failed: u64,
     /// Sent a second time after an idle close, RFC 9112 9.5.
     pub retried_idle: u64,
+    /// 503 answers with Retry-After that were obeyed.
+    pub turned_away: u64,
     /// By class, each with its first examples.
     pub failures: FailuresByClass,
     /// Of the requests answered, from the due time.
@@ -101,6 +103,7 @@ impl Report {
             ok: count(&[Outcome::Ok, Outcome::OkRetried]),
             failed: count(&[Outcome::Failed]),
             retried_idle: record.retried_idle,
+            turned_away: record.turned_away,
             latency_millis: Latency::of(record.latencies),
             duration_seconds,
             per_second,

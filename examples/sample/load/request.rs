@@ -5,18 +5,19 @@
 //! also a GET that was. Here every method is sent again, POST too, once, on a new connection: the ids tell afterwards
 //! whether the first attempt had been received, and then it counts as failed (`lostAfterReceipt`).
 //!
-//! **Invariant:** a request on a connection of its own is never sent again, nor one of whose answer a byte has come.
+//! **Invariant:** a request on a connection of its own is never sent again, nor one of whose answer a byte has come;
+//! where the run says so, but for one that a 503 with Retry-After turned away, and each of those is counted.
 
 use super::connection::{Connection, Pool};
 use super::shape::Shape;
 use super::spec::Spec;
 use http_body_util::BodyExt;
-use hyper::Response;
 use hyper::body::Incoming;
+use hyper::{Response, StatusCode, header};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// What sending needs besides the request.
 pub struct Client {
@@ -35,6 +36,8 @@ pub struct Answered {
     pub kept: bool,
     /// Sent twice, after an idle close.
     pub retried: bool,
+    /// How often it was turned away by a 503 with Retry-After and sent again.
+    pub turned_away: u64,
 }
 
 /// A request that failed.
@@ -47,27 +50,47 @@ pub struct Failure {
     /// Failed after it had been sent a second time.
     pub retried: bool,
     idle_close: bool,
+    /// The answer was a 503 that asks for another attempt after this time.
+    retry_after: Option<Duration>,
 }
+
+/// A client that is turned away so often gives up.
+const MOST_ATTEMPTS: u64 = 5;
 
 impl Failure {
     /// A failure that is no idle close.
     pub fn new(class: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { class: class.into(), detail: detail.into(), retried: false, idle_close: false }
+        Self { class: class.into(), detail: detail.into(), retried: false, idle_close: false, retry_after: None }
     }
 }
 
 impl Client {
     /// Sends one request and checks its answer; sends it again where the module says so.
     pub async fn send(&self, shape: Shape, id: &str) -> Result<Answered, Failure> {
+        let mut turned_away = 0;
+        let mut result = self.send_once(shape, id).await;
+        while self.spec.retry_after
+            && turned_away < MOST_ATTEMPTS
+            && let Err(Failure { retry_after: Some(time), .. }) = &result
+        {
+            turned_away += 1;
+            sleep(*time).await;
+            result =
+                self.send_on_new(shape, id).await.map(|()| Answered { kept: false, retried: false, turned_away: 0 });
+        }
+        result.map(|answered| Answered { turned_away, ..answered })
+    }
+
+    async fn send_once(&self, shape: Shape, id: &str) -> Result<Answered, Failure> {
         let kept = if shape.new_connection { None } else { self.pool.take() };
         let Some(connection) = kept else {
             self.send_on_new(shape, id).await?;
-            return Ok(Answered { kept: false, retried: false });
+            return Ok(Answered { kept: false, retried: false, turned_away: 0 });
         };
         match self.attempt(connection, shape, id, true).await {
-            Ok(()) => Ok(Answered { kept: true, retried: false }),
+            Ok(()) => Ok(Answered { kept: true, retried: false, turned_away: 0 }),
             Err(failure) if failure.idle_close => match self.send_on_new(shape, id).await {
-                Ok(()) => Ok(Answered { kept: false, retried: true }),
+                Ok(()) => Ok(Answered { kept: false, retried: true, turned_away: 0 }),
                 Err(failure) => Err(Failure { retried: true, ..failure }),
             },
             Err(failure) => Err(failure),
@@ -133,9 +156,12 @@ fn broken(connection: &Connection, error: &hyper::Error) -> Failure {
 /// A status other than 2xx, with the beginning of what the server says about it.
 async fn refusal(answer: Response<Incoming>) -> Failure {
     let class = format!("status{}", answer.status().as_u16());
+    let asked = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = asked.filter(|_| answer.status() == StatusCode::SERVICE_UNAVAILABLE).map(Duration::from_secs);
     let said = timeout(Duration::from_secs(1), answer.into_body().collect()).await;
     let said = said.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    Failure::new(class, String::from_utf8_lossy(&said).chars().take(200).collect::<String>().trim())
+    let failure = Failure::new(class, String::from_utf8_lossy(&said).chars().take(200).collect::<String>().trim());
+    Failure { retry_after, ..failure }
 }
 
 /// The answer must carry the request's own id, and the service must have had the whole body.

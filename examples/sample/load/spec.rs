@@ -38,6 +38,8 @@ pub struct Spec {
     pub connect_timeout_millis: u64,
     /// How long after the start of sending a kept connection's end can still be the idle close of RFC 9112 9.5.
     pub idle_race_millis: u64,
+    /// Whether a 503 that says Retry-After is obeyed: the request is sent again after that time, on a new connection.
+    pub retry_after: bool,
     /// Whether the service reports to our ledger; false: the answers alone are judged.
     pub ledger: bool,
 }
@@ -57,6 +59,7 @@ impl Default for Spec {
             timeout_millis: 30_000,
             connect_timeout_millis: 5_000,
             idle_race_millis: 100,
+            retry_after: false,
             ledger: true,
         }
     }

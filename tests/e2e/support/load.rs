@@ -46,6 +46,8 @@ pub struct Report {
     pub failed: u64,
     /// Sent again after an idle close, RFC 9112 9.5.
     pub retried_idle: u64,
+    /// 503 answers with Retry-After that the client obeyed.
+    pub turned_away: u64,
     /// By class, with examples.
     pub failures: BTreeMap<String, Value>,
 }

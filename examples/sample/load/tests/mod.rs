@@ -63,7 +63,7 @@ async fn the_real_service_loses_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = app::Ledger::connect(Some(reports_to), "pod-1".into()).await;
-    tokio::spawn(app::serve(listener, App { config: Config::default(), ledger: service }));
+    tokio::spawn(app::serve(listener, App::new(Config::default(), service)));
 
     let mix = Spec {
         rate_per_second: 200.0,
@@ -100,6 +100,17 @@ async fn each_fault_on_a_new_connection_is_a_failure_of_its_class() {
         let example = &report.failures[class].examples[0];
         assert!(example.id.starts_with("load."), "{example:?}");
     }
+}
+
+#[tokio::test]
+async fn a_503_with_retry_after_is_obeyed_and_counted_only_where_the_run_says_so() {
+    let report = against(spec(), every_fifth(Act::TurnAway)).await;
+    assert_eq!((report.failed, count(&report, "status503"), report.turned_away), (4, 4, 0), "{report:?}");
+    let report = against(Spec { retry_after: true, ..spec() }, every_fifth(Act::TurnAway)).await;
+    assert_eq!(report.failed, 0, "{report:?}");
+    assert!(report.turned_away >= 4, "{report:?}");
+    let report = against(Spec { retry_after: true, ..spec() }, |_| Act::TurnAway).await;
+    assert_eq!((report.failed, report.turned_away), (COUNT, 0), "whoever never answers has lost them: {report:?}");
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub enum Act {
     NoJson,
     NoHttp,
     Status500,
+    /// 503 with `Retry-After: 0`, and the ledger never hears of it.
+    TurnAway,
     /// Reads the request and closes in good order.
     Close,
     /// Closes in the middle of the answer.
@@ -84,6 +86,12 @@ async fn one(stream: &mut BufReader<TcpStream>, act: Act, ledger: &Ledger) -> Op
         Act::Reset => return reset(stream),
         Act::Close => return None,
         Act::Silence => std::future::pending().await,
+        Act::TurnAway => {
+            let answer =
+                "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.ok()?;
+            return None;
+        }
         _ => ledger.line(&format!("begin {id} test")),
     }
     match act {
