@@ -95,9 +95,9 @@ fn stateful_set(workload: &Workload, set: &StatefulSet, pods: &[PodFacts]) -> Ro
         .filter(|(pod, ordinal)| revision(&pod.pod) != Some(ladder.next(*ordinal)))
         .collect();
     let rolled = strays.iter().filter(|(_, ordinal)| !ladder.held_back(*ordinal)).count();
-    match strays.first() {
+    match strays.iter().find(|(pod, _)| !pod.terminating()) {
+        _ if rolled > 0 => under_way(workload, rolled),
         None => Rollout::Settled,
-        Some(_) if rolled > 0 => under_way(workload, rolled),
         Some((pod, ordinal)) => {
             let why = if ladder.on_delete {
                 ON_DELETE.to_owned()
@@ -116,10 +116,10 @@ fn daemon(workload: &Workload, on_delete: bool, pods: &[PodFacts]) -> Rollout {
     let newest = workload.revision().filter(|_| !workload.behind());
     let Some(newest) = newest else { return under_way(workload, 0) };
     let old: Vec<&PodFacts> = own(workload, pods).filter(|pod| revision(&pod.pod) != Some(newest)).collect();
-    match old.first() {
+    match old.iter().find(|pod| !pod.terminating()) {
+        _ if !on_delete && !old.is_empty() => under_way(workload, old.len()),
         None => Rollout::Settled,
-        Some(pod) if on_delete => stopped(workload, pod, newest, ON_DELETE),
-        Some(_) => under_way(workload, old.len()),
+        Some(pod) => stopped(workload, pod, newest, ON_DELETE),
     }
 }
 
@@ -134,12 +134,11 @@ fn stopped(workload: &Workload, pod: &PodFacts, next: &str, why: &str) -> Rollou
     ))
 }
 
-/// Pods that its controller would replace, less those that are going already.
+/// Its own pods; one that its rollout has told to go shows that the rollout is under way.
 fn own<'a>(workload: &'a Workload, pods: &'a [PodFacts]) -> impl Iterator<Item = &'a PodFacts> {
     pods.iter().filter(|pod| {
         let mut owners = pod.pod.metadata.owner_references.iter().flatten();
-        let ours = owners.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == workload.owner());
-        ours && !pod.terminating()
+        owners.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == workload.owner())
     })
 }
 
@@ -243,12 +242,23 @@ mod tests {
     }
 
     #[test]
-    fn pods_of_others_and_pods_that_go_are_nobody_to_wait_for() {
-        let mut all = pods(&NEW);
-        all[0].pod.metadata.labels = None;
-        all[0].pod.metadata.owner_references = None;
-        all[1].pod.metadata.labels = None;
-        all[1].pod.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T10:00:00Z")).unwrap();
+    fn a_pod_of_others_is_nobody_to_wait_for() {
+        let mut all = pods(&HALF[..2]);
+        all[1].pod.metadata.owner_references = None;
         assert_eq!(rollout(&set(&partition(0), 0, "a", "b"), &all), Rollout::Settled);
+    }
+
+    #[test]
+    fn a_pod_that_goes_is_part_of_a_rollout_and_no_reason_to_refuse() {
+        let mut all = pods(&[("db-2", "b"), ("db-1", "b"), ("db-0", "a")]);
+        all[2].pod.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T10:00:00Z")).unwrap();
+        let rolling = set(&partition(0), 0, "a", "b");
+        assert_eq!(rollout(&rolling, &all), under_way(&rolling, 1));
+        assert_eq!(rollout(&set(&json!({"type": "OnDelete"}), 0, "a", "b"), &all), Rollout::Settled);
+        assert_eq!(
+            rollout(&daemon_set("RollingUpdate", "b", 2), &all),
+            under_way(&daemon_set("RollingUpdate", "b", 2), 1)
+        );
+        assert_eq!(rollout(&daemon_set("OnDelete", "b", 2), &all), Rollout::Settled);
     }
 }
