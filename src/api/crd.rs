@@ -3,7 +3,7 @@
 //! **Invariant:** nothing of a CRD is written by hand but what the derive cannot say: the status default, which makes
 //! kstatus call an unseen request InProgress (notes: Flux's own CRDs do the same), and plain optional fields.
 
-use super::{RestartHistory, RestartRequest};
+use super::{RestartHistory, RestartHistoryStatus, RestartRequest};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps,
 };
@@ -23,7 +23,12 @@ pub fn restart_request_crd() -> CustomResourceDefinition {
 /// The definition of RestartHistory.
 #[must_use]
 pub fn restart_history_crd() -> CustomResourceDefinition {
-    finished(RestartHistory::crd())
+    let mut crd = finished(RestartHistory::crd());
+    if let Some(status) = property(&mut crd, "status") {
+        // What nothing has been written into yet is idle, too.
+        status.default = Some(JSON(serde_json::json!({"state": RestartHistoryStatus::IDLE})));
+    }
+    crd
 }
 
 /// The controller writes what it knows; an unseen request shows its generation and nothing else.

@@ -8,19 +8,20 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// RestartHistory is kept by the controller for each workload that has been restarted: which run holds it, how the
-/// last runs ended, and which configuration it last ran well with.
+/// Which workload it is about.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "restart-controller.dev",
     version = "v1alpha1",
     kind = "RestartHistory",
+    doc = "RestartHistory is kept by the controller for each workload: which restart holds it, how the last ones ended, and with which configuration it is known to run well. Read it; nobody but the controller writes it.",
     plural = "restarthistories",
     shortname = "rh",
     category = "restart",
     namespaced,
     status = "RestartHistoryStatus",
     derive = "PartialEq",
+    printcolumn(name = "Kind", type_ = "string", json_path = ".spec.targetRef.kind"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Active", type_ = "string", json_path = ".status.active.request"),
@@ -34,7 +35,7 @@ pub struct RestartHistorySpec {
 }
 
 /// What the controller remembers of a workload.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RestartHistoryStatus {
     /// `Idle`, or the phase of the run that holds the workload.
@@ -61,6 +62,25 @@ pub struct RestartHistoryStatus {
     /// all seen Ready on it.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["configMap"]))]
     pub last_known_good: Vec<LastKnownGood>,
+}
+
+impl RestartHistoryStatus {
+    /// `state` when no run holds the workload.
+    pub const IDLE: &'static str = "Idle";
+}
+
+impl Default for RestartHistoryStatus {
+    fn default() -> Self {
+        Self {
+            state: Self::IDLE.to_owned(),
+            active: None,
+            last_result: None,
+            last_run_at: None,
+            runs: vec![],
+            handled: vec![],
+            last_known_good: vec![],
+        }
+    }
 }
 
 /// The run that holds the workload.

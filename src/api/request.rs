@@ -9,13 +9,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// RestartRequest asks for one restart of one workload without losing a request: its ConfigMaps are copied, its pods
-/// leave their Services, finish their requests and are replaced; on any failure configuration and pods go back.
+/// Which workload is restarted, why and how.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "restart-controller.dev",
     version = "v1alpha1",
     kind = "RestartRequest",
+    doc = "RestartRequest asks for one restart of one workload without losing a request: its ConfigMaps are copied, its pods leave their Services, finish their requests and are replaced; on any failure configuration and pods go back.",
     plural = "restartrequests",
     shortname = "rr",
     category = "restart",

@@ -9,6 +9,7 @@ use crate::wire::InFlightReport;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use std::collections::BTreeMap;
 
 /// Everything that one pass has read.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Facts {
     pub config: Vec<ConfigMapFacts>,
     /// ConfigMaps that the restart is about and that do not exist.
     pub missing_config_maps: Vec<String>,
+    /// Other workloads that run on a ConfigMap's present content, by its name; looked for only where a restore may follow.
+    pub shared: BTreeMap<String, String>,
     /// Another request holds the workload in the history, and that request no longer exists.
     pub holder_gone: bool,
     /// The list of pods to replace.

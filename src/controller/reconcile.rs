@@ -39,6 +39,10 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
     };
     let decision = plan(&observed);
     tracing::debug!(namespace, name, ?decision, "decided");
+    let recorded = matches!(decision, Decision::Record(_));
+    if !recorded && record::mirror(&ctx, &facts, &facts.request.status.clone().unwrap_or_default()).await {
+        return Ok(Action::requeue(NOW));
+    }
     match decision {
         Decision::Record(change) => {
             record::record(&ctx, &facts, &observed, &change).await?;

@@ -2,6 +2,10 @@
 //!
 //! **Invariant:** a status decided on an older object is refused by the API server (409) and planned anew, never forced.
 
+mod mirror;
+
+pub use mirror::mirror;
+
 use crate::api::{Phase, RestartRequest, RestartRequestStatus, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
@@ -36,6 +40,7 @@ pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &
     write(ctx, facts, next.clone()).await?;
     ctx.memory.change(facts.uid(), |run| run.refusal = None);
     announce(ctx, facts, &old, &next, change);
+    mirror(ctx, facts, &next).await;
     Ok(())
 }
 

@@ -22,6 +22,9 @@ use std::cmp::Reverse;
 /// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
 const SPARE_COPIES: usize = 3;
 
+/// Bound of `status.lastKnownGood`.
+const MOST_CONFIG_MAPS: usize = 64;
+
 /// Runs with a trigger whose keys are known (DESIGN 5).
 const KEYS: usize = 512;
 
@@ -154,7 +157,7 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
         started_at: request.started_at.clone(),
         finished_at: Some(now.clone()),
     };
-    "Idle".clone_into(&mut status.state);
+    RestartHistoryStatus::IDLE.clone_into(&mut status.state);
     status.active = None;
     status.last_result = Some(format!("{result:?}"));
     status.last_run_at = Some(now);
@@ -171,10 +174,17 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
             snapshot: config.entry.candidate.clone(),
             sha256: config.entry.candidate_sha256.clone(),
         };
-        status.last_known_good.retain(|old| old.config_map != known.config_map);
-        status.last_known_good.push(known);
+        now_good(&mut status.last_known_good, known);
     }
     status
+}
+
+/// In place of what was known of that ConfigMap. Of more than the schema holds, those that were learnt first go.
+fn now_good(known_good: &mut Vec<LastKnownGood>, known: LastKnownGood) {
+    known_good.retain(|old| old.config_map != known.config_map);
+    known_good.push(known);
+    let surplus = known_good.len().saturating_sub(MOST_CONFIG_MAPS);
+    known_good.drain(..surplus);
 }
 
 fn restored(request: &RestartRequestStatus) -> Vec<RestoredMap> {

@@ -6,18 +6,17 @@ use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::rollout::{Rollout, rollout};
-use crate::controller::observe::{budget, endpoints, gate, validate};
+use crate::controller::observe::{budget, configuration, endpoints, gate};
 use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
-/// Bound of `status.snapshot.configMaps`.
-const MOST_CONFIG_MAPS: usize = 64;
+/// Nothing, or why not.
+pub type Finding = Result<(), Verdict>;
 
-type Finding = Result<(), Verdict>;
-
-fn verdict<T>(code: Code, message: String) -> Result<T, Verdict> {
+/// Why not.
+pub fn verdict<T>(code: Code, message: String) -> Result<T, Verdict> {
     Err(Verdict { code, message })
 }
 
@@ -44,7 +43,7 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
     if facts.resolved.strategy == StrategyType::Surge {
         surge(facts, workload)?;
     }
-    configuration(facts, limits)?;
+    configuration::check(facts, limits)?;
     // Pods that come and go are no reason to refuse: the run waits for them first.
     if gate::unsettled(facts).is_some() {
         return Ok(());
@@ -140,47 +139,6 @@ fn surge(facts: &Facts, workload: &Workload) -> Finding {
         );
     }
     Ok(())
-}
-
-fn configuration(facts: &Facts, limits: &Restart) -> Finding {
-    if let Some(missing) = facts.missing_config_maps.first() {
-        return verdict(
-            Code::BackupFailed,
-            format!(
-                "ConfigMap {missing} does not exist, so that it cannot be copied; create it or correct spec.config"
-            ),
-        );
-    }
-    if facts.config.len() > MOST_CONFIG_MAPS {
-        return verdict(
-            Code::InvalidSpec,
-            format!(
-                "the pod template refers to {} ConfigMaps, more than the {MOST_CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps",
-                facts.config.len()
-            ),
-        );
-    }
-    for map in facts.config.iter().filter(|map| map.entry.promoted) {
-        let name = &map.entry.name;
-        if map.live.as_ref().and_then(|live| live.immutable) == Some(true) {
-            return verdict(
-                Code::ValidationFailed,
-                format!(
-                    "ConfigMap {name} is immutable: nothing can be promoted onto it; let the pods refer to another one"
-                ),
-            );
-        }
-        if !limits.backup_config {
-            return verdict(
-                Code::BackupFailed,
-                format!(
-                    "backupConfig is off in the controller's configuration: ConfigMap {name} is not promoted without a copy"
-                ),
-            );
-        }
-    }
-    let broken = facts.config.iter().find_map(validate::invalid);
-    broken.map_or(Ok(()), |message| verdict(Code::ValidationFailed, message))
 }
 
 fn one_pod(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {

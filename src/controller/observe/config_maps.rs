@@ -129,9 +129,9 @@ fn entry(
     }
 }
 
-/// The machine's view of one.
+/// The machine's view of one, and who else runs on it.
 #[must_use]
-pub fn view(facts: &ConfigMapFacts) -> ConfigMapView {
+pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapView {
     let holds = |copy: Option<&ConfigMap>, sha256: &str| copy.is_some_and(|copy| digest(copy) == sha256);
     let entry = &facts.entry;
     let content = match &facts.live {
@@ -143,7 +143,7 @@ pub fn view(facts: &ConfigMapFacts) -> ConfigMapView {
     let copied =
         holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
     let applied_by = facts.live.as_ref().and_then(|live| gitops::applied_by(&live.metadata)).map(str::to_owned);
-    ConfigMapView { entry: entry.clone(), copied, content, shared_with: None, applied_by }
+    ConfigMapView { entry: entry.clone(), copied, content, shared_with, applied_by }
 }
 
 /// What the request names, or all that the pod template refers to.

@@ -6,12 +6,14 @@
 mod budget;
 mod check;
 mod config_maps;
+mod configuration;
 mod endpoints;
 mod gate;
 mod pods;
 mod read;
 mod resolve;
 mod rollout;
+mod shared;
 mod surroundings;
 mod validate;
 mod workload;
@@ -204,5 +206,5 @@ fn hold(facts: &Facts, limits: &Restart, before: bool) -> Option<Hold> {
 }
 
 fn config(facts: &Facts) -> Vec<ConfigMapView> {
-    facts.config.iter().map(config_maps::view).collect()
+    facts.config.iter().map(|map| config_maps::view(map, facts.shared.get(&map.entry.name).cloned())).collect()
 }

@@ -8,7 +8,7 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
-use crate::controller::observe::{config_maps, resolve, surroundings, workload};
+use crate::controller::observe::{config_maps, resolve, shared, surroundings, workload};
 use crate::controller::sidecars::Sidecars;
 use crate::controller::workload::Workload;
 use crate::machine::PlannedPod;
@@ -59,6 +59,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         others_under_way: others.iter().filter(|other| under_way(other)).count(),
         ahead: ahead(&others, &request),
         triggered,
+        shared: BTreeMap::new(),
         hooks: vec![],
         exclusive_claims: vec![],
         hash_selectors: vec![],
@@ -74,6 +75,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     if before_the_run(&facts.request) {
         surroundings::obstacles(ctx, &mut facts).await?;
     }
+    facts.shared = shared::read(ctx, &facts).await?;
     ask_sidecars(ctx, &mut facts).await;
     Ok(Some(facts))
 }
