@@ -124,7 +124,8 @@ fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Res
     let (phase, step) = (change.phase, change.step);
     let target = &facts.request.spec.target_ref;
     tracing::info!(
-        target: "audit", namespace = facts.namespace, name = facts.name(), uid = facts.uid(), workload = target.name,
+        target: "audit", namespace = facts.namespace, name = facts.name(), uid = facts.uid(), kind = ?target.kind,
+        workload = target.name,
         requested_by = next.requested_by.as_deref().unwrap_or_default(), reason = facts.request.spec.reason,
         ?phase, ?step, why = change.reason, code = next.code.map_or("", crate::api::Code::number), message = change.message
     );

@@ -6,7 +6,7 @@ use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::rollout::{Rollout, rollout};
-use crate::controller::observe::{budget, configuration, endpoints, gate};
+use crate::controller::observe::{budget, configuration, endpoints, gate, pods};
 use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
@@ -48,7 +48,8 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
     if gate::unsettled(facts).is_some() {
         return Ok(());
     }
-    facts.pods.iter().filter(|pod| !pod.terminating()).try_for_each(|pod| one_pod(facts, pod, key))
+    let mut own = facts.pods.iter().filter(|pod| !pod.terminating() && !pods::foreign(facts, pod));
+    own.try_for_each(|pod| one_pod(facts, pod, key))
 }
 
 fn spec(facts: &Facts, limits: &Restart) -> Finding {

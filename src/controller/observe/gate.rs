@@ -5,8 +5,8 @@
 
 use crate::api::StrategyType;
 use crate::controller::facts::{Facts, PodFacts};
-use crate::controller::observe::endpoints;
 use crate::controller::observe::rollout::{Rollout, rollout};
+use crate::controller::observe::{endpoints, pods};
 use crate::controller::workload::Workload;
 use crate::machine::{Attachment, Gate, Pod, Role};
 
@@ -103,7 +103,7 @@ fn unavailable(workload: &Workload, wanted: usize) -> Option<String> {
 pub fn unsettled(facts: &Facts) -> Option<String> {
     let starting = |pod: &&PodFacts| {
         let phase = pod.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !pod.terminating() && matches!(phase, None | Some("Pending"))
+        !pod.terminating() && matches!(phase, None | Some("Pending")) && !pods::foreign(facts, pod)
     };
     let rollout = facts.workload.as_ref().map(|workload| rollout(workload, &facts.pods));
     let rollout = rollout.and_then(|rollout| match rollout {

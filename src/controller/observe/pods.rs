@@ -63,6 +63,12 @@ fn listed<'a>(facts: &'a Facts, uid: &str) -> Option<&'a PlannedPod> {
     facts.plan.iter().flatten().find(|planned| planned.uid == uid)
 }
 
+/// The workload's selector selects the pod, and another workload has it.
+#[must_use]
+pub fn foreign(facts: &Facts, pod: &PodFacts) -> bool {
+    attachment(facts, &pod.pod) == Attachment::Foreign
+}
+
 /// Whose the pod is, by its controller reference.
 fn attachment(facts: &Facts, pod: &Pod) -> Attachment {
     let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));

@@ -8,7 +8,7 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
-use crate::controller::observe::{config_maps, resolve, shared, surroundings, workload};
+use crate::controller::observe::{config_maps, pods, resolve, shared, surroundings, workload};
 use crate::controller::sidecars::Sidecars;
 use crate::controller::workload::Workload;
 use crate::machine::PlannedPod;
@@ -243,7 +243,9 @@ fn matters(facts: &Facts, pod: &PodFacts) -> bool {
     }
     let status = facts.request.status.as_ref();
     match status.and_then(|status| status.step) {
-        None | Some(Step::Queued | Step::Preparing | Step::PreHooks) => !facts.request.spec.force,
+        None | Some(Step::Queued | Step::Preparing | Step::PreHooks) => {
+            !facts.request.spec.force && !pods::foreign(facts, pod)
+        }
         Some(Step::Surging | Step::Reserving | Step::Draining | Step::Evicting) => {
             status.is_some_and(|status| status.pods.iter().any(|entry| entry.uid == pod.uid()))
         }
