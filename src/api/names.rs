@@ -21,8 +21,12 @@ pub const WORKLOAD_UID: &str = "restart-controller.dev/workload-uid";
 pub const WORKLOAD_NAME: &str = "restart-controller.dev/workload";
 /// On a copy: the sha256 of the data it holds.
 pub const CONTENT_SHA256: &str = "restart-controller.dev/sha256";
-/// On copies and plans: which of the two they are, `snapshot` or `plan`.
+/// On what a run makes: what it is for, `snapshot`, `plan`, `pre-hook` or `post-hook`.
 pub const ROLE: &str = "restart-controller.dev/role";
+/// On a hook's Job: the run it belongs to, UID of the request and generation of its spec.
+pub const RUN: &str = "restart-controller.dev/run";
+/// On a hook's Job: the hook's name.
+pub const HOOK: &str = "restart-controller.dev/hook";
 /// The label by which a Deployment tells the pods of its `ReplicaSets` apart.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 /// The label by which a StatefulSet and a DaemonSet tell pods of different templates apart.
@@ -37,8 +41,18 @@ pub const SIDECAR_CONTAINER: &str = "restart-sidecar";
 /// A name for an object made for `base`: at most 211 characters, unlike any other (DESIGN 1).
 #[must_use]
 pub fn generated(base: &str, kind: &str, name: &str, uid: &str) -> String {
+    generated_within(200, base, kind, name, uid)
+}
+
+/// The same of at most 63 characters, for what becomes the value of a label: a Job's name does.
+#[must_use]
+pub fn generated_label(base: &str, kind: &str, name: &str, uid: &str) -> String {
+    generated_within(52, base, kind, name, uid)
+}
+
+fn generated_within(most: usize, base: &str, kind: &str, name: &str, uid: &str) -> String {
     let digest = sha256_hex(format!("{kind}/{name}/{uid}").as_bytes());
-    let end = base.char_indices().nth(200).map_or(base.len(), |(at, _)| at);
+    let end = base.char_indices().nth(most).map_or(base.len(), |(at, _)| at);
     format!("{}-{}", base[..end].trim_end_matches(['-', '.']), &digest[..10])
 }
 
@@ -61,6 +75,7 @@ mod tests {
         let name = generated(&long, "Deployment", &long, "1");
         assert_eq!(name.len(), 211);
         assert_ne!(name, generated(&long, "Deployment", &long, "2"));
+        assert_eq!(generated_label(&long, "Deployment", &long, "1").len(), 63);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{config, events, keys, memory, metrics, sidecars};
+use super::{config, events, hooks, keys, memory, metrics, sidecars};
 use kube::Client;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest wait for an answer of the API server.
@@ -41,6 +42,8 @@ pub struct Context {
     pub metrics: metrics::Metrics,
     /// The event recorder.
     pub events: events::Events,
+    /// The hooks that run in this process, and their results until they are recorded.
+    pub hooks: Arc<hooks::Hooks>,
     /// What is remembered between passes and may be lost at any time.
     pub memory: memory::Memory,
 }
@@ -50,6 +53,14 @@ impl std::fmt::Debug for Context {
         let Self { namespace, config, keys, .. } = self;
         let mut context = formatter.debug_struct("Context");
         context.field("namespace", namespace).field("config", config).field("keys", keys).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// The run has ended, or its request is gone.
+    pub fn forget(&self, uid: &str) {
+        self.memory.forget(uid);
+        self.hooks.forget(uid);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod facts;
 pub mod gitops;
+pub mod hooks;
 pub mod keys;
 pub mod leader;
 pub mod memory;
@@ -111,6 +112,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         config,
         keys,
         metrics,
+        hooks: Arc::default(),
         memory: memory::Memory::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))

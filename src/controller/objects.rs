@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no call is made here; a name depends on nothing but what the object is for.
 
-use crate::api::{RestartRequest, names};
+use crate::api::{HookTime, RestartRequest, names};
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
 
@@ -21,6 +21,28 @@ pub fn again_name(request: &RestartRequest) -> String {
 fn list_name(request: &RestartRequest, which: &str) -> String {
     let name = request.metadata.name.as_deref().unwrap_or_default();
     names::generated(&format!("{name}-{which}"), "RestartRequest", name, &run_id(request))
+}
+
+/// Name of the Job of a hook: one for each run.
+#[must_use]
+pub fn job_name(request: &RestartRequest, time: HookTime, hook: &str) -> String {
+    let name = request.metadata.name.as_deref().unwrap_or_default();
+    let word = word(time);
+    names::generated_label(
+        &format!("{name}-{word}-{hook}"),
+        "RestartRequest",
+        &format!("{name}/{word}/{hook}"),
+        &run_id(request),
+    )
+}
+
+/// `pre` or `post`.
+#[must_use]
+pub fn word(time: HookTime) -> &'static str {
+    match time {
+        HookTime::Pre => "pre",
+        HookTime::Post => "post",
+    }
 }
 
 /// What names one run of a request: its UID, and the generation of the spec that the run began with.

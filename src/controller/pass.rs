@@ -101,7 +101,7 @@ pub fn failed(watched: Arc<Watched>, error: &Error, passes: Arc<Passes>) -> Acti
 /// The object is gone: nothing is kept of it.
 pub fn gone(namespace: &str, name: &str, passes: &Passes) {
     if let Some(uid) = passes.unfinished.gone(namespace, name) {
-        passes.context.memory.forget(&uid);
+        passes.context.forget(&uid);
     }
     passes.backoff.forget(&format!("{namespace}/{name}"));
     passes.context.metrics.active_requests(passes.unfinished.count());

@@ -34,7 +34,7 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
         return Ok(action);
     }
     let Some((facts, observed)) = Box::pin(observe::observe(&ctx, namespace, name)).await? else {
-        ctx.memory.forget(request.metadata.uid.as_deref().unwrap_or_default());
+        ctx.forget(request.metadata.uid.as_deref().unwrap_or_default());
         return Ok(Action::await_change());
     };
     let decision = plan(&observed);

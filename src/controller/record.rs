@@ -6,11 +6,13 @@ mod mirror;
 
 pub use mirror::mirror;
 
-use crate::api::{Phase, RestartRequest, RestartRequestStatus, Step, names};
+use crate::api::{HookState, Phase, RestartRequest, RestartRequestStatus, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::events::Note;
 use crate::controller::facts::Facts;
+use crate::controller::hooks::failure_word;
+use crate::controller::objects::word;
 use crate::machine::{Change, Drain, Observed, Role, fold};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -140,11 +142,12 @@ fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Res
     {
         ctx.events.publish(facts.request.object_ref(&()), Note::new("GracePeriodShort", "Check", text).warning());
     }
+    hook_metrics(ctx, old, next);
     if old.step == Some(Step::Draining) && step == Step::Evicting {
         drain_metrics(ctx, facts, change);
     }
     if step == Step::Finished {
-        ctx.memory.forget(facts.uid());
+        ctx.forget(facts.uid());
     }
 }
 
@@ -165,6 +168,18 @@ fn drain_metrics(ctx: &Context, facts: &Facts, change: &Change) {
     let reports = change.batch.iter().filter_map(|entry| facts.pod(&entry.uid)?.report.as_ref());
     for lease in reports.filter_map(|report| report.lease.as_ref()) {
         ctx.metrics.drained(Duration::from_millis(lease.draining_for_millis));
+    }
+}
+
+/// Each hook's end is recorded once.
+fn hook_metrics(ctx: &Context, old: &RestartRequestStatus, next: &RestartRequestStatus) {
+    for hook in next.hooks.iter().filter(|hook| !old.hooks.contains(hook)) {
+        let result = match hook.state {
+            HookState::Running => continue,
+            HookState::Succeeded => "success",
+            HookState::Failed | HookState::Ignored => failure_word(&hook.name, &hook.message),
+        };
+        ctx.metrics.hook(word(hook.time), result);
     }
 }
 

@@ -25,7 +25,7 @@ pub fn params() -> PostParams {
 }
 
 /// Everything made for a workload is owned by its history, never by the request (foreground deletion would collect it).
-fn metadata(facts: &Facts, name: &str, role: &str) -> Result<ObjectMeta, Error> {
+pub fn metadata(facts: &Facts, name: &str, role: &str) -> Result<ObjectMeta, Error> {
     let history = facts.history.as_ref().and_then(|history| history.metadata.uid.clone());
     let uid =
         history.ok_or_else(|| Error::Internal(format!("{name} is to be made before the RestartHistory exists")))?;

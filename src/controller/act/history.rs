@@ -5,6 +5,7 @@
 
 use super::Done;
 use super::config_maps::{self, params};
+use super::hooks;
 use crate::api::{
     ActiveRun, HandledRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus,
     RestartRequest, RestartRequestStatus, RestoredMap, RunRecord, names,
@@ -32,6 +33,7 @@ const KEYS: usize = 512;
 pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
     if !wanted && !facts.namespace_terminating {
         delete_lists(ctx, facts).await?;
+        hooks::delete_unfinished(ctx, facts).await?;
     }
     let metadata = &facts.request.metadata;
     let mut finalizers = metadata.finalizers.clone().unwrap_or_default();

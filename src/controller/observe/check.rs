@@ -6,7 +6,7 @@ use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::rollout::{Rollout, rollout};
-use crate::controller::observe::{budget, configuration, endpoints, gate, pods};
+use crate::controller::observe::{budget, configuration, endpoints, gate, hooks, pods};
 use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
@@ -44,6 +44,9 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
         surge(facts, workload)?;
     }
     configuration::check(facts, limits)?;
+    if let Some(message) = hooks::obstacle(facts) {
+        return verdict(Code::InvalidSpec, message);
+    }
     // Pods that come and go are no reason to refuse: the run waits for them first.
     if gate::unsettled(facts).is_some() {
         return Ok(());
@@ -182,7 +185,7 @@ fn sidecar(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
             ),
         );
     };
-    hooks(&pod.pod, container)?;
+    pre_stop_hooks(&pod.pod, container)?;
     traffic(facts, pod, traffic_port(container))?;
     match &pod.report {
         None => {
@@ -205,7 +208,7 @@ fn sidecar_container(pod: &Pod) -> Option<&Container> {
 }
 
 /// Without both hooks a pod that anybody deletes loses requests (232 of 3,838 measured, DESIGN 6).
-fn hooks(pod: &Pod, sidecar: &Container) -> Finding {
+fn pre_stop_hooks(pod: &Pod, sidecar: &Container) -> Finding {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let hook = |container: &Container| container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.clone());
     if hook(sidecar).is_none_or(|hook| hook.exec.is_none()) {

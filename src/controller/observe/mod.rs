@@ -9,6 +9,7 @@ mod config_maps;
 mod configuration;
 mod endpoints;
 mod gate;
+mod hooks;
 mod pods;
 mod read;
 mod resolve;

@@ -8,7 +8,7 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
-use crate::controller::observe::{config_maps, pods, resolve, shared, surroundings, workload};
+use crate::controller::observe::{config_maps, hooks, pods, resolve, shared, surroundings, workload};
 use crate::controller::sidecars::Sidecars;
 use crate::controller::workload::Workload;
 use crate::machine::PlannedPod;
@@ -72,6 +72,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         config: config.found,
         missing_config_maps: config.missing,
     };
+    facts.hooks = hooks::read(ctx, &facts).await?;
     if before_the_run(&facts.request) {
         surroundings::obstacles(ctx, &mut facts).await?;
     }
