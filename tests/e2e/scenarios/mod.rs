@@ -6,13 +6,17 @@ mod budgets;
 mod control;
 mod controller_killed;
 mod failing_configuration;
+mod force;
 mod input;
 mod killed_by_others;
+mod late_requests;
+mod max_parallel;
 mod restarts;
 mod slow_requests;
+mod soak;
 
 use crate::scenario::{Act, Scenario};
-use input::{capacity, configuration, lifecycle, schema, sidecar, target};
+use input::{capacity, configuration, lifecycle, lock, queue, schema, sidecar, target, time_to_live, trigger};
 
 /// A sentence, a namespace, and the function that shows it.
 macro_rules! scenarios {
@@ -40,6 +44,11 @@ pub fn under_load() -> Vec<Scenario> {
         "one replica under every budget: Surge completes, Rolling is refused", "one-replica", budgets::one_replica;
         "a bad configuration edited in place is restored and stops no pod", "bad-in-place", failing_configuration::in_place;
         "a bad configuration that is promoted is restored and stops no pod", "bad-promoted", failing_configuration::promoted;
+        "a new pod that loses readiness in the soak fails the run and is put back", "soak-unready", soak::loses_readiness;
+        "a new pod that restarts in the soak fails the run and is put back", "soak-restart", soak::restarts;
+        "late requests are rejected by cordoned pods alone and served elsewhere", "reject", late_requests::rejected;
+        "force waits for no request, the pods' own end for those it has time for", "force", force::under_load;
+        "maxParallel as a count and a percentage: never more pods at once", "parallel", max_parallel::count_and_percent;
         "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
         "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
     }
@@ -61,10 +70,15 @@ pub fn without_load() -> Vec<Scenario> {
         "deleted while it runs: the pods are back, then the request is gone", "deleted", lifecycle::deleted_while_running;
         "a request stripped of its finalizer and deleted: the next one takes over", "orphan", lifecycle::orphaned;
         "cancel comes too late: it is rejected and the run completes", "cancel-late", lifecycle::cancelled_too_late;
+        "requests that queue run one after the other, the oldest first", "queue", queue::oldest_first;
+        "another trigger asks for one more run, the same manifest for none", "trigger", trigger::asks_for_one_more;
+        "a request made anew with its old trigger ends at once as before", "made-anew", trigger::made_anew;
+        "the lock edited in mid-run: the run stops where it is and says so", "lock", lock::edited;
         "two requests at once: the second is refused", "two", lifecycle::two_at_once;
         "a replacement that a quota forbids: said soon, given up, put back", "no-room", capacity::no_room_for_a_replacement;
         "a replacement that no node takes: said soon, given up, put back", "no-node", capacity::no_node_for_a_replacement;
         "a pod without a sidecar is refused, and restarted with force", "no-sidecar", sidecar::missing;
+        "a finished request goes after its time, a GitOps tool's stays", "ttl", time_to_live::ends;
         "a made-up status is ignored", "made-up", lifecycle::made_up_status;
         "cancel while Pending ends it", "cancel-pending", lifecycle::cancelled_while_pending;
         "cancel from the beginning touches nothing", "cancel-first", lifecycle::cancelled_before_it_begins;

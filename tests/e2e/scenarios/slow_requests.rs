@@ -53,7 +53,8 @@ pub async fn proceed(space: &Space) -> Result<Figures> {
     Ok(Figures::default().load(&slow).load(&usual).replaced(2).and(note))
 }
 
-fn short_grace(pod: &mut Value) {
+/// 15 s for the pod's end.
+pub fn short_grace(pod: &mut Value) {
     pod["terminationGracePeriodSeconds"] = json!(15);
     let args = pod["initContainers"][0]["args"].as_array_mut();
     for arg in

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
+use restart_controller::api::{RestartHistory, names};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -181,6 +182,30 @@ impl App<'_> {
         Ok(())
     }
 
+    /// Waits until it is settled and no pod is detached.
+    pub async fn whole(&self) -> Result {
+        self.settled().await?;
+        until("every pod to be back", 30, async || {
+            let detached: Vec<String> =
+                self.pods().await?.iter().filter(|pod| is_detached(pod)).map(ResourceExt::name_any).collect();
+            Ok(when(detached.is_empty(), || format!("detached: {}", detached.join(", "))))
+        })
+        .await
+    }
+
+    /// Its RestartHistory, if it has one.
+    pub async fn history(&self) -> Result<Option<RestartHistory>> {
+        let all = self.space.api::<RestartHistory>().list(&ListParams::default()).await?;
+        Ok(all.items.into_iter().find(|history| history.spec.target_ref.name == self.name))
+    }
+
+    /// Asks the app in one pod for something, past its sidecar.
+    pub async fn tell(&self, pod: &Pod, path: &str) -> Result {
+        let url = format!("http://127.0.0.1:8080{path}");
+        self.space.kubectl(&["exec", &pod.name_any(), "-c", "app", "--", "/sample", "ask", "POST", &url]).await?;
+        Ok(())
+    }
+
     /// Everything that a refused request must not touch, down to the resourceVersion of pods and configuration.
     pub async fn untouched(&self) -> Result<Value> {
         let version = |object: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
@@ -193,6 +218,11 @@ impl App<'_> {
         let workload = self.workload().await?;
         Ok(json!({"pods": pods, "configMaps": maps, "workload": format!("{workload:?}")}))
     }
+}
+
+/// Whether the controller has taken the pod from its ReplicaSet.
+pub fn is_detached(pod: &Pod) -> bool {
+    pod.annotations().contains_key(names::DETACHED_HASH)
 }
 
 fn starts(pod: &Pod) -> Vec<String> {

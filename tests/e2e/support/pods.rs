@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** nothing is forgotten: a pod that was there for a moment is in the account.
 
-use super::app::App;
+use super::app::{App, is_detached};
 use super::wait::{until, when};
 use super::{Result, ensure};
 use futures::{StreamExt as _, pin_mut};
@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::task::JoinHandle;
@@ -25,6 +26,8 @@ pub struct Life {
     pub told_to_go: bool,
     /// It no longer exists.
     pub gone: bool,
+    /// The controller has taken it from its ReplicaSet.
+    pub detached: bool,
 }
 
 type Lives = Arc<Mutex<BTreeMap<String, Life>>>;
@@ -32,6 +35,7 @@ type Lives = Arc<Mutex<BTreeMap<String, Life>>>;
 /// The watch; it ends with this value.
 pub struct PodWatch {
     lives: Lives,
+    most: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -40,8 +44,9 @@ impl PodWatch {
     pub async fn start(app: &App<'_>) -> Result<Self> {
         let lives = Lives::default();
         let config = watcher::Config::default().labels(&format!("app={}", app.name));
-        let task = tokio::spawn(follow(app.space.api::<Pod>(), config, Arc::clone(&lives)));
-        let watch = Self { lives, task };
+        let most = Arc::<AtomicUsize>::default();
+        let task = tokio::spawn(follow(app.space.api::<Pod>(), config, Arc::clone(&lives), Arc::clone(&most)));
+        let watch = Self { lives, most, task };
         let wanted = app.uids().await?;
         until("the watch of the pods to begin", 20, async || {
             let seen: BTreeSet<String> = watch.lives().into_keys().collect();
@@ -54,6 +59,11 @@ impl PodWatch {
     /// Every pod ever seen, by UID.
     pub fn lives(&self) -> BTreeMap<String, Life> {
         self.lives.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many pods were detached at once, at most.
+    pub fn most_detached(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Fails unless the pods ever seen are `old` and exactly one replacement for each.
@@ -80,7 +90,7 @@ impl Drop for PodWatch {
     }
 }
 
-async fn follow(api: Api<Pod>, config: watcher::Config, lives: Lives) {
+async fn follow(api: Api<Pod>, config: watcher::Config, lives: Lives, most: Arc<AtomicUsize>) {
     let events = watcher(api, config);
     pin_mut!(events);
     while let Some(event) = events.next().await {
@@ -94,12 +104,14 @@ async fn follow(api: Api<Pod>, config: watcher::Config, lives: Lives) {
             // A watch that breaks is begun again by the next poll.
             Ok(Event::Init | Event::InitDone) | Err(_) => {}
         }
+        most.fetch_max(lives.values().filter(|life| life.detached && !life.gone).count(), Ordering::Relaxed);
     }
 }
 
 fn seen(lives: &mut BTreeMap<String, Life>, pod: &Pod) {
     let life = lives.entry(pod.uid().unwrap_or_default()).or_default();
     life.name = pod.name_any();
+    life.detached = is_detached(pod);
     life.told_to_go |= pod.metadata.deletion_timestamp.is_some();
     let ready = is_ready(pod);
     if life.ready.is_none_or(|(was, _)| was != ready) {

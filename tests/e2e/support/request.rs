@@ -61,6 +61,16 @@ impl<'a> Request<'a> {
         Ok(self.api().get(&self.name).await?.status.unwrap_or_default())
     }
 
+    /// What changes with every change of the object.
+    pub async fn version(&self) -> Result<Option<String>> {
+        Ok(self.api().get(&self.name).await?.resource_version())
+    }
+
+    /// Its UID.
+    pub async fn uid(&self) -> Result<Option<String>> {
+        Ok(self.api().get(&self.name).await?.uid())
+    }
+
     /// Merges a patch into the object.
     pub async fn patch(&self, patch: Value) -> std::result::Result<RestartRequest, kube::Error> {
         self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await
@@ -116,6 +126,20 @@ impl<'a> Request<'a> {
                     .into())
             }
         }
+    }
+
+    /// Looks at the status until `reached` says so, whatever ends in between.
+    pub async fn reached(
+        &self,
+        what: &str,
+        seconds: u64,
+        reached: impl Fn(&RestartRequestStatus) -> bool,
+    ) -> Result<RestartRequestStatus> {
+        until(what, seconds, async || {
+            let status = self.status().await?;
+            Ok(if reached(&status) { Look::Done(status) } else { Look::NotYet(sentence(&status)) })
+        })
+        .await
     }
 
     /// Waits until this step has been entered.

@@ -2,18 +2,14 @@
 //!
 //! **Invariant:** whatever is done to a request, the pods end up whole and the finalizer gone.
 
-use crate::support::app::{App, Template};
+use crate::support::app::Template;
 use crate::support::figures::Figures;
 use crate::support::load;
 use crate::support::pods::PodWatch;
 use crate::support::request::{Request, condition, create, manifest, sentence, took};
 use crate::support::space::Space;
-use crate::support::wait::{until, when};
 use crate::support::{Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
-use kube::api::ListParams;
-use restart_controller::api::{Code, ConditionStatus, Phase, Step, names};
+use restart_controller::api::{Code, ConditionStatus, Phase, RestartRequestStatus, Step};
 use serde_json::{Value, json};
 
 fn at_once() -> Value {
@@ -70,11 +66,16 @@ pub async fn cancelled_while_pending(space: &Space) -> Result<Figures> {
 pub async fn cancelled_before_it_begins(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(1).deploy(space).await?;
     let before = app.untouched().await?;
-    let status = Request::apply(space, "web", "web", json!({"cancel": true})).await?.ended(20).await?;
+    let request = Request::apply(space, "web", "web", json!({"cancel": true})).await?;
+    let status = request.ended(20).await?;
     ensure!(status.phase == Some(Phase::Cancelled), "not Cancelled: {}", sentence(&status));
+    request.patch(json!({"spec": {"cancel": false}})).await?;
+    let seen = |now: &RestartRequestStatus| now.observed_generation > status.observed_generation;
+    let now = request.reached("the generation without cancel to be seen", 20, seen).await?;
+    ensure!(now.phase == Some(Phase::Cancelled), "cancel set back has an effect: {}", sentence(&now));
     let after = app.untouched().await?;
     ensure!(before == after, "something was touched:\nbefore {before}\nafter  {after}");
-    Ok(Figures::note(format!("Cancelled: {}", status.message)))
+    Ok(Figures::note(format!("Cancelled: {}; so it stays when cancel is set back", status.message)))
 }
 
 /// Too late: said so, and the run completes.
@@ -84,6 +85,9 @@ pub async fn cancelled_too_late(space: &Space) -> Result<Figures> {
     let request = Request::apply(space, "web", "web", at_once()).await?;
     request.entered(Step::Draining).await?;
     request.patch(json!({"spec": {"cancel": true}})).await?;
+    request.until("condition CancelRejected", 20, |status| condition(status, "CancelRejected").is_some()).await?;
+    // As a GitOps tool does that knows nothing of it.
+    request.patch(json!({"spec": {"cancel": false}})).await?;
     let status = request.completed(90).await?;
     ensure!(
         condition(&status, "CancelRejected") == Some(ConditionStatus::True),
@@ -107,7 +111,7 @@ pub async fn deleted_while_running(space: &Space) -> Result<Figures> {
     request.entered(Step::Draining).await?;
     request.delete().await?;
     request.gone(90).await?;
-    whole(&app).await?;
+    app.whole().await?;
     let after = app.starts().await?;
     ensure!(starts == after, "pods were stopped: before {starts:?}, after {after:?}");
     watch.never_told_to_go(&starts.into_keys().collect())?;
@@ -127,22 +131,6 @@ pub async fn orphaned(space: &Space) -> Result<Figures> {
     request.patch(bare).await?;
     request.gone(30).await?;
     let next = Request::apply(space, "next", "web", at_once()).await?.completed(90).await?;
-    whole(&app).await?;
+    app.whole().await?;
     Ok(Figures::default().and(format!("the next request took over and completed in {}", took(&next))))
-}
-
-/// No pod is detached or out of its Services.
-async fn whole(app: &App<'_>) -> Result {
-    app.settled().await?;
-    let api = app.space.api::<Pod>();
-    until("every pod to be back", 30, async || {
-        let pods = api.list(&ListParams::default().labels("app=web")).await?.items;
-        let detached: Vec<String> = pods
-            .iter()
-            .filter(|pod| pod.annotations().contains_key(names::DETACHED_HASH))
-            .map(kube::ResourceExt::name_any)
-            .collect();
-        Ok(when(detached.is_empty(), || format!("detached: {}", detached.join(", "))))
-    })
-    .await
 }

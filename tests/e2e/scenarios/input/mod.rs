@@ -5,9 +5,13 @@
 pub mod capacity;
 pub mod configuration;
 pub mod lifecycle;
+pub mod lock;
+pub mod queue;
 pub mod schema;
 pub mod sidecar;
 pub mod target;
+pub mod time_to_live;
+pub mod trigger;
 
 use crate::support::app::App;
 use crate::support::figures::Figures;
