@@ -14,10 +14,11 @@ use scenario::{Bench, Scenario};
 use std::process::ExitCode;
 
 /// How many scenarios of a group run beside each other: two under load share the machine's cores.
-fn groups() -> [(usize, Vec<Scenario>); 4] {
+fn groups() -> [(usize, Vec<Scenario>); 5] {
     [
         (1, scenarios::alone()),
         (2, scenarios::under_load()),
+        (3, scenarios::meanwhile()),
         (4, scenarios::without_load()),
         (1, scenarios::controller_killed()),
     ]

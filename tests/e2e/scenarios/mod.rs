@@ -11,6 +11,7 @@ mod input;
 mod killed_by_others;
 mod late_requests;
 mod max_parallel;
+mod meanwhile;
 mod restarts;
 mod slow_requests;
 mod soak;
@@ -33,6 +34,7 @@ pub fn alone() -> Vec<Scenario> {
     scenarios! {
         "ten restarts of three replicas under 200 requests a second lose nothing", "restarts", restarts::ten;
         "a plain rollout restart without the sidecar loses requests", "control", control::plain_rollout;
+        "a node drained in mid-run, with a budget: both go through", "node", meanwhile::node::drained;
         "deleted, scaled and rolled out by others with the sidecar: nothing is lost", "others", killed_by_others::delete_scale_rollout;
     }
 }
@@ -51,6 +53,21 @@ pub fn under_load() -> Vec<Scenario> {
         "maxParallel as a count and a percentage: never more pods at once", "parallel", max_parallel::count_and_percent;
         "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
         "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
+    }
+}
+
+/// The world moves while a restart is under way; lightly loaded, so that more of them fit beside each other.
+pub fn meanwhile() -> Vec<Scenario> {
+    scenarios! {
+        "the controller's configuration changed and broken in mid-run: the run keeps its own", "configured", meanwhile::controller_configured::changed_and_broken;
+        "Services edited and deleted in mid-run: the run completes", "services", meanwhile::service::edited_and_deleted;
+        "scaled up and down in mid-run: the run completes", "scaled", meanwhile::scaled::up_and_down;
+        "pods deleted by others in mid-run: the run completes", "pods-deleted", meanwhile::pods_deleted::by_somebody_else;
+        "somebody's own rollout in mid-run is left alone", "rollout", meanwhile::rollout::by_somebody_else;
+        "the definition upgraded in mid-run: the run completes", "definition", meanwhile::definition::upgraded;
+        "a promoted ConfigMap deleted in mid-run is not made anew", "map-deleted", meanwhile::configuration::deleted;
+        "a promoted ConfigMap edited in mid-run is not written over", "map-edited", meanwhile::configuration::edited;
+        "scaled to zero in mid-run: the run completes", "to-zero", meanwhile::scaled::to_zero;
     }
 }
 
@@ -78,6 +95,7 @@ pub fn without_load() -> Vec<Scenario> {
         "a replacement that a quota forbids: said soon, given up, put back", "no-room", capacity::no_room_for_a_replacement;
         "a replacement that no node takes: said soon, given up, put back", "no-node", capacity::no_node_for_a_replacement;
         "a pod without a sidecar is refused, and restarted with force", "no-sidecar", sidecar::missing;
+        "a namespace deleted in mid-run is gone within a minute", "gone", meanwhile::namespace::deleted;
         "a finished request goes after its time, a GitOps tool's stays", "ttl", time_to_live::ends;
         "a made-up status is ignored", "made-up", lifecycle::made_up_status;
         "cancel while Pending ends it", "cancel-pending", lifecycle::cancelled_while_pending;

@@ -126,6 +126,31 @@ async fn scale(client: &Client, replicas: i32) -> Result {
     Ok(())
 }
 
+/// Changes its pods in a way that means nothing, so that the kubelet looks at what they mount.
+pub async fn nudge(client: &Client) -> Result {
+    let api: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
+    let patch = json!({"metadata": {"annotations": {"nudged": format!("{:?}", std::time::SystemTime::now())}}});
+    for pod in api.list(&ListParams::default().labels(SELECTOR)).await?.items {
+        api.patch(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    }
+    Ok(())
+}
+
+/// Its metrics, by way of the API server.
+pub async fn metrics(client: &Client) -> Result<String> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
+    let pods = api.list(&ListParams::default().labels(SELECTOR)).await?.items;
+    let pod = pods.iter().find(|pod| runs(pod)).ok_or("no controller runs")?.name_any();
+    kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics")], "").await
+}
+
+/// The lines of its log with these words.
+pub async fn said(words: &str) -> Result<String> {
+    let log = kubectl(&["logs", "-n", SYSTEM, "-l", SELECTOR, "--tail=2000", "--prefix=false"], "").await?;
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(words)).collect();
+    Ok(lines.join("\n"))
+}
+
 /// The end of the log of whichever pods there are.
 pub async fn log(namespace: &str) -> String {
     let said = kubectl(&["logs", "-n", SYSTEM, "-l", SELECTOR, "--tail=2000", "--prefix=false"], "").await;

@@ -13,7 +13,7 @@ use kube::api::DeleteParams;
 use restart_controller::api::{Code, Phase, RestartRequestStatus, Step};
 use serde_json::{Value, json};
 
-/// The drain's quiet window would be 15 s each without any load.
+/// Pods without a sidecar stop at once: without any load a quiet window is 15 s.
 fn keyed(trigger: &str) -> Value {
     json!({"trigger": trigger, "force": true, "verify": {"soakSeconds": 1}})
 }
@@ -28,14 +28,14 @@ async fn ran(request: &Request<'_>, trigger: &str) -> Result<RestartRequestStatu
 
 /// The same manifest does nothing; another trigger, one more run; one in mid-run, one more after it; cancelled, none.
 pub async fn asks_for_one_more(space: &Space) -> Result<Figures> {
-    let app = Template::web()?.replicas(1).deploy(space).await?;
-    space.apply(&[manifest("web", "web", keyed("a"))]).await?;
-    let request = Request::named(space, "web");
+    let app = Template::plain()?.replicas(1).deploy(space).await?;
+    space.apply(&[manifest("again", "plain", keyed("a"))]).await?;
+    let request = Request::named(space, "again");
     let status = ran(&request, "a").await?;
     ensure!(status.phase == Some(Phase::Completed), "not Completed: {}", sentence(&status));
     app.whole().await?;
     let (first, before) = (app.uids().await?, request.version().await?);
-    space.apply(&[manifest("web", "web", keyed("a"))]).await?;
+    space.apply(&[manifest("again", "plain", keyed("a"))]).await?;
     ensure!(request.version().await? == before, "the same manifest has changed something");
 
     request.patch(json!({"spec": {"trigger": "b", "reason": "another reason", "verify": {"soakSeconds": 0}}})).await?;
@@ -67,19 +67,19 @@ async fn runs(app: &App<'_>) -> Result<String> {
 
 /// Deleted and applied again, as a GitOps tool does it when a namespace is made anew from Git: nothing runs twice.
 pub async fn made_anew(space: &Space) -> Result<Figures> {
-    let app = Template::web()?.replicas(1).deploy(space).await?;
-    Request::apply(space, "good", "web", keyed("a")).await?.completed(60).await?;
+    let app = Template::plain()?.replicas(1).deploy(space).await?;
+    Request::apply(space, "good", "plain", keyed("a")).await?.completed(60).await?;
     app.whole().await?;
     quota(space, &json!({"count/configmaps": "0"})).await?;
     app.edit_config("greeting: not copied yet\n").await?;
-    Request::apply(space, "bad", "web", keyed("a")).await?.failed(Code::BackupFailed, 40).await?;
+    Request::apply(space, "bad", "plain", keyed("a")).await?.failed(Code::BackupFailed, 40).await?;
     space.api::<ResourceQuota>().delete("tight", &DeleteParams::default()).await?;
     let before = app.uids().await?;
     for name in ["good", "bad"] {
         let request = Request::named(space, name);
         request.delete().await?;
         request.gone(20).await?;
-        create(space, manifest(name, "web", keyed("a"))).await?;
+        create(space, manifest(name, "plain", keyed("a"))).await?;
     }
     let good = Request::named(space, "good").completed(20).await?;
     let bad = Request::named(space, "bad").failed(Code::BackupFailed, 20).await?;
