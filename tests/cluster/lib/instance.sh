@@ -108,7 +108,8 @@ first_process() { # prints its number, or says what to do
 run() {
   local first; first=$(first_process)
   (($#)) || die "run what? cluster run CMD..."
-  KUBECONFIG=$RUN/admin.kubeconfig PATH=$BIN:$PATH exec nsenter -t "$first" -n -- "$@"
+  # Every cluster has the same address: what kubectl remembers of one is not true of another.
+  KUBECONFIG=$RUN/admin.kubeconfig KUBECACHEDIR=$RUN/kubectl-cache PATH=$BIN:$PATH exec nsenter -t "$first" -n -- "$@"
 }
 
 shell() { run "${SHELL:-/bin/bash}"; }
