@@ -4,6 +4,7 @@
 
 use super::decision::Change;
 use super::observed::{Asked, Attachment, Cursor, Observed, Pod, Role};
+use super::restarting::idle;
 use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
 
 /// The pods that are still to be replaced, in their order.
@@ -13,15 +14,14 @@ pub fn remaining<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
     observed.pods.iter().filter(left).collect()
 }
 
-/// The next batch: detached pods first, which a crash or a lost budget may have left behind.
+/// The next batch: first detached pods, which a crash or a lost budget may have left behind; then those that serve nobody,
+/// which only hold up the rest (k/k#67250); then those whose nodes are being drained, unless the order rules.
 pub fn next(observed: &Observed, cursor: &Cursor) -> Vec<PodProgress> {
     let mut pods = remaining(observed, cursor);
-    pods.sort_by_key(|pod| pod.attachment != Attachment::Detached);
-    let detached = pods.iter().filter(|pod| pod.attachment == Attachment::Detached).count();
-    pods.into_iter()
-        .take(observed.asked.max_parallel.max(detached))
-        .map(|pod| progress(pod, PodState::Chosen))
-        .collect()
+    let first = |pod: &Pod| pod.attachment == Attachment::Detached || cursor.again && idle(pod);
+    pods.sort_by_key(|pod| (pod.attachment != Attachment::Detached, !first(pod), observed.ordered || !pod.leaving));
+    let at_once = pods.iter().filter(|pod| first(pod)).count();
+    pods.into_iter().take(observed.asked.max_parallel.max(at_once)).map(|pod| progress(pod, PodState::Chosen)).collect()
 }
 
 /// The pods of the batch that still exist.

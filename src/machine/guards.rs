@@ -4,7 +4,7 @@
 
 use super::batch::{change, fail, recover};
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, RefusedEffect, Target};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, PlanView, RefusedEffect, Target};
 use super::preparing;
 use crate::api::{Code, Outcome, Phase, Step};
 
@@ -20,6 +20,8 @@ pub fn plan(observed: &Observed) -> Option<Decision> {
     lock(observed, cursor)
         .or_else(|| deleted(observed, cursor))
         .or_else(|| conflict(observed, cursor))
+        .or_else(|| apart(observed, cursor))
+        .or_else(|| list_lost(observed, cursor))
         .or_else(|| drift(observed, cursor))
         .or_else(|| cancel(observed, cursor))
         .or_else(|| refused(observed, cursor))
@@ -88,6 +90,30 @@ fn conflict(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
         Target::Gone => (Code::TargetInvalid, "the workload was deleted or replaced while it was being restarted"),
     };
     Some(Decision::Record(fail(observed, cursor, code, message.to_owned())))
+}
+
+/// Pods are being replaced once more, and the workload is not ours to put together any more: what is detached goes, and the
+/// rest is the rollout's.
+fn apart(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    let message = match observed.target {
+        Target::Same { .. } => return None,
+        Target::RollingOut => "somebody else's rollout of the workload began: it replaces the pods",
+        Target::Gone => "the workload was deleted or replaced: no pod is replaced any more",
+    };
+    let replacing = cursor.outcome.is_some() && cursor.step != Step::Restoring;
+    let change = || change(cursor, Phase::Recovering, Step::Restoring, "Restoring", message.to_owned());
+    replacing.then(|| Decision::Record(change()))
+}
+
+/// Without its list nobody knows which pods are left: none is taken for another. Recovery does without: what is detached is
+/// marked as such, and whoever is on no list is replaced once more.
+fn list_lost(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    let lost = cursor.plan.is_some() && !observed.plan.written && cursor.outcome.is_none();
+    lost.then(|| Decision::Record(fail(observed, cursor, Code::Internal, lost_message(&observed.plan))))
+}
+
+pub fn lost_message(plan: &PlanView) -> String {
+    format!("ConfigMap {}, the list of the pods to restart, was deleted; apply another request", plan.name)
 }
 
 /// `reload: false`: new pods must not start on something else than the old ones did.

@@ -35,6 +35,8 @@ pub struct Observed {
     /// The workload's pods that exist, detached ones included, in the order in which they are restarted: oldest first, in a
     /// StatefulSet the highest ordinal first.
     pub pods: Vec<Pod>,
+    /// That order holds even for pods whose nodes are being drained: a StatefulSet's.
+    pub ordered: bool,
     /// Whether the workload's own pods are all there and serving.
     pub gate: Gate,
     /// Whether the batch may go; asked only where it matters.

@@ -4,7 +4,7 @@
 
 use super::batch::{begin_next, change, recover};
 use super::decision::{Change, Decision, Effect, PlannedPod};
-use super::guards::failed;
+use super::guards::{failed, lost_message};
 use super::hooks::{self, Hooks};
 use super::observed::{Attachment, ConfigMapView, Content, Cursor, Lock, Observed, Pod, RefusedEffect, Role};
 use super::pending::queued;
@@ -27,6 +27,9 @@ pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
         return Decision::Record(change(cursor, Phase::Preparing, Step::PreHooks, "PreHooks", message));
     }
     let Some(plan) = &cursor.plan else { return list(observed, cursor) };
+    if !observed.plan.written {
+        return stop(observed, cursor, Code::Internal.reason(), failed(Code::Internal, lost_message(&observed.plan)));
+    }
     debug_assert_eq!(snapshot.config_maps.len(), observed.config.len());
     promote(observed, cursor, plan)
 }
@@ -35,6 +38,10 @@ pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
 pub fn hooks(observed: &Observed, cursor: &Cursor) -> Decision {
     if let Some(decision) = stopped(observed, cursor) {
         return decision;
+    }
+    // Somebody deleted or edited the history.
+    if observed.lock == Lock::Free {
+        return Decision::Act(vec![Effect::TakeLock]);
     }
     match hooks::run(observed, cursor, HookTime::Pre) {
         Hooks::Decided(decision) => decision,

@@ -211,7 +211,8 @@ fn once_more(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<
     if !restored || outcome.not_restored.is_some() {
         return None;
     }
-    if plan.again.is_some() {
+    // A list that somebody deleted is written again.
+    if plan.again.is_some() && observed.plan.again_written {
         return (!remaining(observed, cursor).is_empty()).then(|| Decision::Record(begin_next(observed, cursor)));
     }
     if observed.plan.again_written {

@@ -223,13 +223,17 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
     }
 }
 
-/// The hooks that run after the last pod.
+/// The hooks that run after the last pod. Pods that did not all serve on meanwhile are watched once more.
 pub fn hooks(observed: &Observed, cursor: &Cursor) -> Decision {
     match hooks::run(observed, cursor, HookTime::Post) {
         Hooks::Decided(decision) => decision,
         Hooks::Failed(message) => {
             let hooks = Some(hooks::all_failed(cursor, &message));
             Decision::Record(Change { hooks, ..fail(observed, cursor, Code::HookFailed, message) })
+        }
+        Hooks::Over if observed.gate != Gate::Open => {
+            let message = "the hooks are over; watching the new pods once more".to_owned();
+            Decision::Record(change(cursor, Phase::Restarting, Step::Verifying, "Verifying", message))
         }
         Hooks::Over => Decision::Record(complete(cursor, cursor.plan.as_ref().is_some_and(|plan| plan.pods == 0))),
     }

@@ -5,9 +5,9 @@
 use crate::effects::index;
 use crate::environment::may_go;
 use crate::pod::{Lease, Pod};
-use crate::scenario::Scenario;
-use crate::world::{Holder, Workload, World};
-use restart_controller::api::{PodState, SnapshotSource, Step, TimeoutPolicy};
+use crate::scenario::{Kind, Scenario};
+use crate::world::{Holder, HookRuns, Workload, World};
+use restart_controller::api::{HookState, HookTime, PodState, SnapshotSource, Step, TimeoutPolicy};
 use restart_controller::machine::{Decision, Effect};
 
 /// A promise.
@@ -43,6 +43,12 @@ pub enum Promise {
     OldPodsStay,
     /// `every_effect_may_repeat`
     EffectsRepeat,
+    /// A hook is started once, and not again when it is over.
+    HooksOnce,
+    /// One run at a time: nothing is begun while another run holds the workload.
+    OneRun,
+    /// In a StatefulSet the highest goes first, and a lower one only when all above it serve again.
+    HighestFirst,
 }
 
 pub type Broken = (Promise, String);
@@ -54,7 +60,14 @@ pub fn hold(promise: Promise, holds: bool, text: impl FnOnce() -> String) -> Opt
 /// What a decision, made on this very world, breaks.
 pub fn decision(world: &World, scenario: &Scenario, decision: &Decision) -> Vec<Broken> {
     match decision {
-        Decision::Record(_) | Decision::Wait(_) | Decision::Rest => vec![],
+        Decision::Record(change) => {
+            let begins = change.step == Step::Preparing && matches!(world.step(), None | Some(Step::Queued));
+            let one = !begins || world.holder != Holder::Other;
+            hold(Promise::OneRun, one, || "a run begins while another one holds the workload".into())
+                .into_iter()
+                .collect()
+        }
+        Decision::Wait(_) | Decision::Rest => vec![],
         Decision::Act(effects) => {
             let mut broken: Vec<Broken> = effects.iter().flat_map(|one| effect(world, scenario, one)).collect();
             broken.extend(endpoints(world, scenario, effects));
@@ -66,12 +79,16 @@ pub fn decision(world: &World, scenario: &Scenario, decision: &Decision) -> Vec<
 fn effect(world: &World, scenario: &Scenario, effect: &Effect) -> Vec<Broken> {
     let entry = world.status.and_then(|status| status.entry);
     let found = match effect {
-        Effect::DeleteRequest
-        | Effect::RunHook(..)
-        | Effect::AddFinalizer
-        | Effect::RemoveFinalizer
-        | Effect::ReleaseLock(_) => vec![],
-        Effect::TakeLock | Effect::CopyConfigMaps | Effect::WritePlan(_) | Effect::WritePlanAgain(_) => {
+        Effect::AddFinalizer | Effect::RemoveFinalizer | Effect::ReleaseLock(_) => vec![],
+        Effect::DeleteRequest => vec![hold(Promise::FinalizerWhileOutstanding, over(world), || {
+            "the request is deleted before the run is over".into()
+        })],
+        Effect::RunHook(time, _) => hook(world, scenario, *time),
+        Effect::TakeLock => vec![
+            hold(Promise::FinalizerWhileOutstanding, world.finalizer, || "the lock without a finalizer".into()),
+            hold(Promise::OneRun, world.holder != Holder::Other, || "the lock of another run".into()),
+        ],
+        Effect::CopyConfigMaps | Effect::WritePlan(_) | Effect::WritePlanAgain(_) => {
             vec![hold(Promise::FinalizerWhileOutstanding, world.finalizer, || {
                 format!("{effect:?} without a finalizer")
             })]
@@ -106,6 +123,12 @@ fn restore(world: &World, scenario: &Scenario) -> Vec<Option<Broken>> {
         hold(Promise::OthersEditsStay, entry.is_some_and(|entry| entry.candidate == world.live), || {
             "restore over something that the run did not start with".into()
         }),
+        hold(Promise::OthersEditsStay, !world.shared, || {
+            "restore of configuration that another workload runs on".into()
+        }),
+        hold(Promise::OncePerRun, !entry.is_some_and(|entry| entry.restored), || {
+            "restore of what is recorded as restored".into()
+        }),
         hold(Promise::OthersEditsStay, scenario.from || blamed, || {
             "restore of configuration that the run neither promoted nor broke pods with".into()
         }),
@@ -124,7 +147,12 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
             pod.batch.is_some() && (pod.listed() || pod.again) && world.finalizer && world.holder == Holder::Ours,
             text,
         )),
-        Effect::Cordon(_) => found.push(hold(Promise::RecordedFirst, pod.batch.is_some(), text)),
+        Effect::Cordon(_) => {
+            found.push(hold(Promise::RecordedFirst, pod.batch.is_some(), text));
+            if pod.lease == Lease::None && pod.batch != Some(PodState::Expendable) {
+                found.push(hold(Promise::HighestFirst, in_turn(world, scenario, pod, true), text));
+            }
+        }
         Effect::MarkExpendable(_) => {
             found.push(hold(Promise::RecordedFirst, pod.batch == Some(PodState::Expendable), text));
         }
@@ -133,7 +161,10 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
             world.step() == Some(Step::Restoring) && (pod.ready && pod.lease == Lease::None || world.deadline),
             text,
         )),
-        Effect::Evict(_) => found.extend(evict(scenario, pod)),
+        Effect::Evict(_) => {
+            found.extend(evict(scenario, pod));
+            found.push(hold(Promise::HighestFirst, in_turn(world, scenario, pod, false), text));
+        }
         Effect::Delete(_) => {
             found.push(hold(Promise::RecordedFirst, pod.again && pod.batch.is_some(), text));
             let idle = !pod.ready && (pod.lease == Lease::None || !pod.busy);
@@ -155,9 +186,50 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
     found
 }
 
+/// Whether no pod above this one waits to be replaced, and (`serving`) all of them are back.
+fn in_turn(world: &World, scenario: &Scenario, pod: &Pod, serving: bool) -> bool {
+    if scenario.kind == Kind::Deployment || scenario.max_parallel > 1 {
+        return true;
+    }
+    let again = world.status.is_some_and(|status| status.again);
+    let due = |above: &Pod| if again { above.again } else { above.listed() };
+    let above = || world.pods.iter().filter(|above| above.ordinal > pod.ordinal && above.ordinal < world.replicas);
+    let all = usize::from(world.replicas.saturating_sub(pod.ordinal + 1));
+    let serves = |above: &&Pod| !above.terminating && above.ready && (above.in_slices || !scenario.service);
+    !above().any(|above| !above.terminating && due(above)) && (!serving || above().filter(serves).count() == all)
+}
+
+/// Nothing is outstanding.
+fn over(world: &World) -> bool {
+    world.step() == Some(Step::Finished) && !world.finalizer && world.holder != Holder::Ours && !world.triggered
+}
+
+fn hook(world: &World, scenario: &Scenario, time: HookTime) -> Vec<Option<Broken>> {
+    let recorded = world.status.and_then(|status| match time {
+        HookTime::Pre => status.pre,
+        HookTime::Post => status.post,
+    });
+    let runs = match time {
+        HookTime::Pre => world.pre,
+        HookTime::Post => world.post,
+    };
+    let step = match time {
+        HookTime::Pre => Step::PreHooks,
+        HookTime::Post => Step::PostHooks,
+    };
+    let ours = world.finalizer && (world.holder == Holder::Ours || scenario.hook(time).is_none());
+    vec![
+        hold(Promise::HooksOnce, recorded == Some(HookState::Running), || {
+            format!("a hook that is {recorded:?} is run")
+        }),
+        hold(Promise::HooksOnce, runs == HookRuns::Absent, || format!("a hook that is {runs:?} is run again")),
+        hold(Promise::RecordedFirst, world.step() == Some(step) && ours, || "a hook outside its step".into()),
+    ]
+}
+
 fn evict(scenario: &Scenario, pod: &Pod) -> Vec<Option<Broken>> {
     let text = || format!("eviction of {pod:?}");
-    let drained = pod.lease != Lease::None && !pod.busy && !pod.in_slices && !pod.silent;
+    let drained = pod.lease != Lease::None && !pod.busy && !pod.in_any() && !pod.silent;
     let allowed = match pod.batch {
         Some(PodState::Drained) => drained,
         Some(PodState::Overdue) => scenario.on_timeout == TimeoutPolicy::Proceed,
@@ -186,13 +258,16 @@ fn endpoints(world: &World, scenario: &Scenario, effects: &[Effect]) -> Vec<Brok
         .filter(|index| !matches!(world.pods[*index].batch, Some(PodState::Terminating)))
         .filter(|_| world.workload != Workload::Gone)
         .collect();
-    let left = world
-        .pods
-        .iter()
-        .enumerate()
-        .any(|(index, pod)| pod.shown() && !cordoned.contains(&index) && !evicted.contains(&index));
     let took = |taken: &[usize]| {
-        scenario.service && world.replicas > 0 && !left && taken.iter().any(|index| world.pods[*index].shown())
+        [(scenario.service, false), (scenario.second, true)].into_iter().any(|(exists, second)| {
+            let mut others = world
+                .pods
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| !cordoned.contains(index) && !evicted.contains(index));
+            let left = others.any(|(_, pod)| pod.shown(second));
+            exists && world.replicas > 0 && !left && taken.iter().any(|index| world.pods[*index].shown(second))
+        })
     };
     if world.excused {
         return vec![];

@@ -5,7 +5,7 @@
 use crate::observe::{compressed, now, status};
 use crate::pod::{Asleep, Lease, Place};
 use crate::scenario::Scenario;
-use crate::world::{Data, Holder, Sleeper, Status, Workload, World};
+use crate::world::{Data, Holder, HookRuns, Sleeper, Status, Workload, World};
 use restart_controller::api::PodState;
 use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
 
@@ -13,7 +13,7 @@ use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
 pub fn record(world: &World, scenario: &Scenario, change: &Change) -> World {
     let (written, batch) = written(world, scenario, change);
     let mut next = world.clone();
-    enter(&mut next, written);
+    enter(&mut next, written, change.begins);
     for (pod, (state, late)) in next.pods.iter_mut().zip(batch) {
         (pod.batch, pod.late) = (state, late);
     }
@@ -31,10 +31,14 @@ fn written(world: &World, scenario: &Scenario, change: &Change) -> (Status, Vec<
     (compressed(&after), (0..world.pods.len()).map(of).collect())
 }
 
-fn enter(world: &mut World, written: Status) {
+fn enter(world: &mut World, written: Status, begins: bool) {
     if world.step() != Some(written.step) {
         world.deadline = false;
         world.soaked = false;
+        world.pods.iter_mut().for_each(|pod| pod.lapsed = false);
+    }
+    if begins {
+        world.begin();
     }
     world.status = Some(written);
     world.refused = None;
@@ -48,7 +52,7 @@ pub fn record_later(world: &World, scenario: &Scenario, change: &Change) -> Worl
     for (pod, (state, late)) in next.pods.iter_mut().zip(batch) {
         pod.asleep = Asleep::Batch(state, late);
     }
-    next.sleeper = Sleeper::Record(written);
+    next.sleeper = Sleeper::Record(written, change.begins);
     next
 }
 
@@ -149,12 +153,12 @@ pub fn index(pod: &PodRef) -> usize {
 
 fn asleep(effect: &Effect) -> Sleeper {
     match effect {
-        // No scenario has hooks or a time to live yet.
-        Effect::DeleteRequest | Effect::RunHook(..) => Sleeper::Nothing,
+        Effect::DeleteRequest => Sleeper::DeleteRequest,
+        Effect::RunHook(time, _) => Sleeper::RunHook(*time),
         Effect::AddFinalizer => Sleeper::AddFinalizer,
         Effect::RemoveFinalizer => Sleeper::RemoveFinalizer,
         Effect::TakeLock => Sleeper::TakeLock,
-        Effect::ReleaseLock(_) => Sleeper::ReleaseLock,
+        Effect::ReleaseLock(good) => Sleeper::ReleaseLock(!good.is_empty()),
         Effect::CopyConfigMaps => Sleeper::Copy,
         Effect::WritePlan(_) => Sleeper::WritePlan,
         Effect::WritePlanAgain(_) => Sleeper::WritePlanAgain,
@@ -204,6 +208,17 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
                 world.request_changed();
             }
         }
+        Sleeper::DeleteRequest => {
+            world.deleting = true;
+            world.gone |= !world.finalizer;
+            world.request_changed();
+        }
+        Sleeper::RunHook(time) => {
+            let hook = world.hook(time);
+            if *hook == HookRuns::Absent {
+                *hook = HookRuns::Running;
+            }
+        }
         Sleeper::RemoveFinalizer => {
             if world.finalizer {
                 world.finalizer = false;
@@ -217,9 +232,12 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
                 world.history_changed();
             }
         }
-        Sleeper::ReleaseLock => {
+        Sleeper::ReleaseLock(good) => {
             if world.holder == Holder::Ours {
                 world.holder = Holder::Done;
+                if good {
+                    world.good = Some(entry.candidate);
+                }
                 world.history_changed();
             }
         }
@@ -246,13 +264,13 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
                 world.config_map_changed();
             }
         }
-        Sleeper::Record(written) => {
+        Sleeper::Record(written, begins) => {
             for pod in &mut world.pods {
                 if let Asleep::Batch(state, late) = pod.asleep {
                     (pod.batch, pod.late) = (state, late);
                 }
             }
-            enter(world, written);
+            enter(world, written, begins);
         }
     }
     if world.sleeper == effect {
@@ -265,6 +283,8 @@ fn write_list(world: &mut World, again: bool) {
     let written = if again { &mut world.again_written } else { &mut world.plan_written };
     let first = !std::mem::replace(written, true);
     for pod in &mut world.pods {
+        // A list that was deleted is written anew.
+        pod.again &= !(first && again);
         if pod.asleep == Asleep::Listed {
             pod.asleep = Asleep::Nothing;
             if first && again {
@@ -303,7 +323,7 @@ pub fn on_pod(world: &mut World, scenario: &Scenario, index: usize, effect: Asle
         Asleep::Cordon => {
             if !pod.silent {
                 if pod.lease == Lease::None {
-                    pod.busy = pod.in_slices || pod.ready;
+                    pod.busy = pod.in_any() || pod.ready;
                     pod.stuck = false;
                 }
                 pod.lease = Lease::Fresh;
@@ -324,7 +344,10 @@ pub fn on_pod(world: &mut World, scenario: &Scenario, index: usize, effect: Asle
         }
         Asleep::Evict => {
             if allowed {
+                let counted = u8::from(pod.ready);
                 pod.terminate();
+                // An eviction is taken off the budget's status at once.
+                world.lagging = world.lagging.map(|shown| shown.saturating_sub(counted));
             }
         }
         Asleep::Delete => pod.terminate(),

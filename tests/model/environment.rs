@@ -3,9 +3,9 @@
 //! **Invariant:** calm moves always end: each brings a pod nearer to where its lease and its configuration let it be.
 
 use crate::pod::{Lease, Place, Pod};
-use crate::scenario::{Disturbance, Scenario};
-use crate::world::{Data, Holder, Workload, World};
-use restart_controller::api::{PodState, Step};
+use crate::scenario::{Disturbance, Kind, Scenario};
+use crate::world::{Data, Holder, HookRuns, Workload, World};
+use restart_controller::api::{HookTime, PodState, Step};
 
 /// What happened, and to which pod; a sentence is made of it only for a path that is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,39 @@ pub fn calm(world: &World, scenario: &Scenario) -> Vec<Moved> {
         }
         moves.extend(of_pod(world, scenario, index));
     }
-    replica_set(world, &mut moves);
+    match scenario.kind {
+        Kind::Deployment => replica_set(world, &mut moves),
+        Kind::StatefulSet { ordered } => moves.extend(stateful_set(world, ordered)),
+    }
+    around(world, scenario, &mut moves);
+    moves
+}
+
+/// What ends by itself.
+fn around(world: &World, scenario: &Scenario, moves: &mut Vec<Moved>) {
     if world.held && world.step().is_none_or(|step| step == Step::Queued) {
         moves.push(changed(world, "what the request waited for ends", None, |next| next.held = false));
     }
-    moves
+    if scenario.queue && world.holder == Holder::Other {
+        moves.push(changed(world, "the other run ends", None, |next| {
+            next.holder = Holder::Free;
+            next.history_changed();
+        }));
+    }
+    for (time, runs, what) in
+        [(HookTime::Pre, world.pre, "the pre-hook ends"), (HookTime::Post, world.post, "the post-hook ends")]
+    {
+        if runs == HookRuns::Running {
+            moves.push(changed(world, what, None, |next| *next.hook(time) = HookRuns::Over));
+        }
+    }
+    if world.lagging.is_some() {
+        moves.push(changed(world, "the budget's status follows", None, |next| next.lagging = None));
+    }
+    let over = world.step() == Some(Step::Finished) && !world.triggered && !world.deleting;
+    if scenario.ttl && over && !world.expired {
+        moves.push(changed(world, "ttlSecondsAfterFinished pass", None, |next| next.expired = true));
+    }
 }
 
 pub fn healthy(scenario: &Scenario, pod: &Pod) -> bool {
@@ -69,7 +97,11 @@ pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
         let ready = pod.ready;
         moves.push(on("slices follow", &|pod| pod.in_slices = ready));
     }
-    if pod.lease != Lease::None && pod.busy && !pod.stuck && !pod.in_slices {
+    if scenario.second && pod.in_second != pod.ready {
+        let ready = pod.ready;
+        moves.push(on("the second Service's slices follow", &|pod| pod.in_second = ready));
+    }
+    if pod.lease != Lease::None && pod.busy && !pod.stuck && !pod.in_any() {
         moves.push(on("drained and quiet", &|pod| pod.busy = false));
     }
     if pod.silent && pod.lease != Lease::None {
@@ -98,7 +130,7 @@ fn kubelet(world: &World, scenario: &Scenario, index: usize, pod: &Pod) -> Optio
     if !healthy && !pod.broken && pod.runs != Data::Missing {
         return Some(on("exits twice", &|pod| (pod.broken, pod.restarted) = (true, true)));
     }
-    let cured = !healthy && live != Data::Missing && !(scenario.bad && live == Data::New);
+    let cured = !scenario.incurable && !healthy && live != Data::Missing && !(scenario.bad && live == Data::New);
     cured.then(|| on("restarts on the present configuration", &|pod| pod.runs = live))
 }
 
@@ -125,6 +157,26 @@ fn replica_set(world: &World, moves: &mut Vec<Moved>) {
     if own > wanted {
         moves.extend(too_many(world));
     }
+}
+
+/// Fills the places, in their order if that is asked for, and takes the highest away when there are too many.
+fn stateful_set(world: &World, ordered: bool) -> Option<Moved> {
+    if world.workload == Workload::Gone || world.namespace_terminating {
+        return None;
+    }
+    for ordinal in 0..world.replicas {
+        let Some(pod) = world.pods.iter().find(|pod| pod.ordinal == ordinal) else {
+            return Some(changed(world, "a pod is created", None, |next| {
+                next.pods.push(Pod { ordinal, ..Pod::new(next.live, Place::Attached) });
+            }));
+        };
+        if ordered && (pod.terminating || !pod.ready) {
+            return None;
+        }
+    }
+    let (index, pod) = world.pods.iter().enumerate().max_by_key(|(_, pod)| pod.ordinal)?;
+    (pod.ordinal >= world.replicas && !pod.terminating)
+        .then(|| changed(world, "the StatefulSet deletes", Some(index), |next| next.pods[index].terminate()))
 }
 
 fn too_many(world: &World) -> Vec<Moved> {
@@ -165,16 +217,20 @@ pub fn leases_end(world: &World) -> Option<Moved> {
 
 /// What else may happen, each at a price of one.
 pub fn disturbed(world: &World, scenario: &Scenario) -> Vec<Moved> {
-    if world.budget == 0 || world.ended() {
+    if world.budget == 0 || world.gone {
         return vec![];
     }
     let mut moves = vec![];
     for disturbance in scenario.disturbances {
+        // After the end nothing but another trigger makes a difference.
+        if world.ended() && *disturbance != Disturbance::Trigger {
+            continue;
+        }
         for index in 0..world.pods.len() {
             if index > 0 && world.pods[index] == world.pods[index - 1] {
                 continue;
             }
-            moves.extend(to_pod(world, *disturbance, index));
+            moves.extend(to_pod(world, scenario, *disturbance, index));
         }
         moves.extend(to_world(world, scenario, *disturbance));
     }
@@ -184,8 +240,9 @@ pub fn disturbed(world: &World, scenario: &Scenario) -> Vec<Moved> {
     moves
 }
 
-fn to_pod(world: &World, disturbance: Disturbance, index: usize) -> Option<Moved> {
+fn to_pod(world: &World, scenario: &Scenario, disturbance: Disturbance, index: usize) -> Option<Moved> {
     let pod = world.pods[index];
+    let lapses = pod.ready && pod.own() && world.step() == Some(Step::Verifying);
     let leased = pod.lease != Lease::None && !pod.silent;
     let on = |change: &dyn Fn(&mut Pod)| {
         Some(moved(world, Event::Disturbed(disturbance, Some(index)), |next| change(&mut next.pods[index])))
@@ -206,6 +263,7 @@ fn to_pod(world: &World, disturbance: Disturbance, index: usize) -> Option<Moved
             let live = world.live;
             on(&|pod| {
                 (pod.runs, pod.restarted, pod.ready) = (live, true, false);
+                pod.lapsed |= lapses;
                 pod.touched();
             })
         }
@@ -213,9 +271,20 @@ fn to_pod(world: &World, disturbance: Disturbance, index: usize) -> Option<Moved
         Disturbance::SidecarRestart if !pod.silent && !pod.homeless => on(&|pod| {
             (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
             (pod.ready, pod.restarted) = (false, true);
+            pod.lapsed |= lapses;
             pod.touched();
             pod.challenged();
         }),
+        Disturbance::Lapse if lapses => on(&|pod| {
+            (pod.ready, pod.lapsed) = (false, true);
+            pod.touched();
+        }),
+        Disturbance::Break if pod.ready && pod.own() && pod.runs == Data::New => on(&|pod| {
+            (pod.runs, pod.ready, pod.restarted, pod.broken) = (Data::Missing, false, true, true);
+            pod.lapsed |= lapses;
+            pod.touched();
+        }),
+        Disturbance::NodeLeaves if !pod.leaving && scenario.pods > 1 => on(&|pod| pod.leaving = true),
         Disturbance::LateRequest if leased && !pod.busy => on(&|pod| pod.busy = true),
         Disturbance::LongRequest if leased && pod.busy && !pod.stuck => on(&|pod| pod.stuck = true),
         // A lease outlives no timeout of a sidecar that cannot be asked to renew it.
@@ -236,7 +305,7 @@ fn to_world(world: &World, scenario: &Scenario, disturbance: Disturbance) -> Opt
     let started = !matches!(world.step(), None | Some(Step::Finished));
     let calm = world.workload == Workload::Same;
     match disturbance {
-        Disturbance::Crash if world.deadline || world.soaked || world.refused.is_some() => on(&World::crash),
+        Disturbance::Crash if knows(world, scenario) => on(&|next| next.crash(scenario)),
         Disturbance::Deadline if started && !world.deadline => on(&|next| next.deadline = true),
         Disturbance::Edit if world.live != Data::Other => on(&|next| {
             next.live = Data::Other;
@@ -272,6 +341,20 @@ fn to_world(world: &World, scenario: &Scenario, disturbance: Disturbance) -> Opt
             next.history_changed();
         }),
         Disturbance::Refusal(effect) if world.refusing.is_none() => on(&|next| next.refusing = Some(effect)),
+        Disturbance::Trigger if !world.triggered && world.status.is_some() => on(&|next| {
+            next.triggered = true;
+            next.handled = false;
+            next.request_changed();
+        }),
+        Disturbance::Revert => taken_back(world, scenario),
+        Disturbance::Share if !world.shared && world.step() > Some(Step::Preparing) => on(&|next| next.shared = true),
+        Disturbance::BudgetLag if world.lagging.is_none() && scenario.pdb.is_some() => {
+            let shown = world.pods.iter().filter(|pod| !pod.terminating && pod.ready).count();
+            on(&|next| next.lagging = u8::try_from(shown).ok())
+        }
+        Disturbance::ListLost if world.plan_written && world.step() < Some(Step::Finishing) => {
+            on(&|next| (next.plan_written, next.again_written) = (false, false))
+        }
         Disturbance::Verdict if !world.verdict && world.step() <= Some(Step::Preparing) => {
             on(&|next| next.verdict = true)
         }
@@ -283,6 +366,28 @@ fn to_world(world: &World, scenario: &Scenario, disturbance: Disturbance) -> Opt
         }),
         _ => None,
     }
+}
+
+/// A crash makes a difference to what this process knows.
+fn knows(world: &World, scenario: &Scenario) -> bool {
+    let mut after = world.clone();
+    after.crash(scenario);
+    after != *world
+}
+
+/// Somebody writes the failed content back. Before the restore is recorded, that looks as if it had not been made.
+fn taken_back(world: &World, scenario: &Scenario) -> Option<Moved> {
+    let entry = world.entry(scenario);
+    if world.restores == 0 || world.live != entry.snapshot || entry.snapshot == entry.candidate {
+        return None;
+    }
+    Some(moved(world, Event::Disturbed(Disturbance::Revert, None), |next| {
+        next.live = entry.candidate;
+        if !entry.restored {
+            next.restores = 0;
+        }
+        next.config_map_changed();
+    }))
 }
 
 /// A pod whose drain is recorded: for the checks.

@@ -25,29 +25,42 @@ use checks::Promise;
 use restart_controller::machine;
 use search::{Report, Search};
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 /// All scenarios, searched once for all tests.
 static REPORTS: LazyLock<Vec<Report>> = LazyLock::new(|| {
     let wanted = std::env::var("SCENARIO").unwrap_or_default();
-    let chosen = scenarios::all().into_iter().filter(|scenario| scenario.name.contains(&wanted));
-    chosen
-        .map(|scenario| {
-            let started = std::time::Instant::now();
-            let report = Search::run(&scenario, machine::plan);
-            println!(
-                "{}, {} disturbances: {} states, {} moves, at most {} passes, {:.1} s",
-                scenario.name,
-                scenario.budget,
-                report.states,
-                report.moves,
-                report.longest,
-                started.elapsed().as_secs_f64()
-            );
-            report
-        })
-        .collect()
+    let chosen: Vec<_> = scenarios::all().into_iter().filter(|scenario| scenario.name.contains(&wanted)).collect();
+    let (next, reports) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    let work = || {
+        while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let report = searched(scenario);
+            reports.lock().expect("no search panics").push(report);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    reports.into_inner().expect("no search panics")
 });
+
+fn searched(scenario: &scenario::Scenario) -> Report {
+    let started = std::time::Instant::now();
+    let report = Search::run(scenario, machine::plan);
+    println!(
+        "{}, {} disturbances: {} states, {} moves, at most {} passes, {:.1} s",
+        scenario.name,
+        scenario.budget,
+        report.states,
+        report.moves,
+        report.longest,
+        started.elapsed().as_secs_f64()
+    );
+    report
+}
 
 fn kept(promise: Promise) {
     let broken: Vec<&String> = REPORTS.iter().filter_map(|report| report.broken.get(&promise)).collect();
@@ -82,6 +95,9 @@ promises! {
     putting_back_costs_no_old_pod: OldPodsSurvivePuttingBack;
     no_old_pod_stops_when_the_first_replacement_fails_in_surge: OldPodsStay;
     every_effect_may_repeat: EffectsRepeat;
+    every_hook_runs_once: HooksOnce;
+    one_run_at_a_time: OneRun;
+    the_highest_ordinal_goes_first: HighestFirst;
 }
 
 /// Whatever fails, and whatever crashes meanwhile: everything is put back, as long as the cluster lets it.

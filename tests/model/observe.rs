@@ -3,17 +3,16 @@
 //! **Invariant:** follows `src/controller/observe`; what that leaves out here is left out there.
 
 use crate::pod::{Lease, Place, Pod};
-use crate::scenario::Scenario;
-use crate::world::{Data, End, Entry, Holder, Status, Workload, World};
+use crate::scenario::{Kind, Scenario};
+use crate::world::{Data, End, Entry, Holder, HookRuns, Status, Workload, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use restart_controller::api::Code;
-use restart_controller::api::{Condition, ConditionStatus};
 use restart_controller::api::{
-    Outcome, Plan, PodProgress, RestartRequestStatus, Snapshot, SnapshotEntry, Step, StrategyType,
+    Code, Condition, ConditionStatus, HookProgress, HookTime, Outcome, Phase, Plan, PodProgress, RestartRequestStatus,
+    Snapshot, SnapshotEntry, Step, StrategyType,
 };
 use restart_controller::machine::{
-    self, Asked, Attachment, Budget, ConfigMapView, Content, Deadline, Drain, Gate, Hold, Lock, Observed, PlanView,
-    Refusal, Role, Soak, Target, Verdict,
+    self, Asked, Attachment, Budget, ConfigMapView, Content, Deadline, Drain, Gate, Handled, Hold, HookRun, HookView,
+    Lock, Observed, PlanView, Refusal, Role, Soak, Target, Verdict,
 };
 
 /// The fixed time of all that is written.
@@ -36,11 +35,11 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
             on_timeout: scenario.on_timeout,
             strategy: scenario.strategy,
             max_parallel: scenario.max_parallel,
-            queue: false,
-            allow_disruption: false,
-            reload: true,
-            triggered: false,
-            expired: false,
+            queue: scenario.queue,
+            allow_disruption: scenario.allow_disruption,
+            reload: scenario.reload,
+            triggered: world.triggered,
+            expired: world.expired,
             generation_unseen: false,
         },
         cursor: machine::cursor(&status(world, scenario)),
@@ -56,12 +55,12 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
             Workload::RollingOut => Target::RollingOut,
             Workload::Gone => Target::Gone,
         },
-        verdict: (world.verdict || world.workload == Workload::Gone)
-            .then(|| Verdict { code: Code::TargetInvalid, message: String::new() })
+        verdict: verdict(world, scenario)
             .filter(|_| matches!(world.step(), None | Some(Step::Queued | Step::Preparing | Step::PreHooks))),
-        hold: world.held.then(|| Hold { message: String::new(), bounded: true }),
-        handled: None,
-        hooks: vec![],
+        hold: world.held.then(|| Hold { message: String::new(), bounded: !scenario.queue }),
+        handled: (world.handled && world.status.is_none())
+            .then_some(Handled { result: Phase::Failed, code: Some(Code::ReplacementUnhealthy) }),
+        hooks: [HookTime::Pre, HookTime::Post].into_iter().filter_map(|time| hook(world, scenario, time)).collect(),
         config: vec![config(world, scenario)],
         plan: PlanView {
             name: "plan".into(),
@@ -70,12 +69,40 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
             again_written: world.again_written,
         },
         pods: (0..world.pods.len()).map(|index| pod(world, scenario, index)).collect(),
+        ordered: scenario.kind != Kind::Deployment,
         budget: budget(world, scenario, &gate),
         gate,
         deadline: if world.deadline { Deadline::Passed } else { Deadline::Ahead },
         soak: if world.soaked { Soak::Over } else { Soak::Running },
         refusal: world.refused.map(|effect| Refusal { effect, message: String::new() }),
     }
+}
+
+fn verdict(world: &World, scenario: &Scenario) -> Option<Verdict> {
+    let entry = world.entry(scenario);
+    let code = if world.verdict || world.workload == Workload::Gone {
+        Code::TargetInvalid
+    } else if !scenario.reload && entry.snapshot != entry.candidate {
+        Code::ConfigDrift
+    } else {
+        return None;
+    };
+    Some(Verdict { code, message: String::new() })
+}
+
+fn hook(world: &World, scenario: &Scenario, time: HookTime) -> Option<HookView> {
+    let plan = scenario.hook(time)?;
+    let runs = match time {
+        HookTime::Pre => world.pre,
+        HookTime::Post => world.post,
+    };
+    let run = match runs {
+        HookRuns::Absent => HookRun::Absent,
+        HookRuns::Running => HookRun::Running,
+        HookRuns::Over if plan.fails => HookRun::Failed(String::new()),
+        HookRuns::Over => HookRun::Succeeded,
+    };
+    Some(HookView { time, name: "hook".into(), ignore: plan.ignore, run })
 }
 
 fn config(world: &World, scenario: &Scenario) -> ConfigMapView {
@@ -91,7 +118,7 @@ fn config(world: &World, scenario: &Scenario) -> ConfigMapView {
         entry: recorded(entry, scenario),
         copied: copied(entry.snapshot) && copied(entry.candidate),
         content,
-        shared_with: None,
+        shared_with: world.shared.then(|| "another".to_owned()),
         applied_by: None,
     }
 }
@@ -127,16 +154,19 @@ pub fn data(digest: &str) -> Data {
 
 fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
     let pod = &world.pods[index];
-    let last_endpoint = scenario.service
-        && pod.batch.is_some()
-        && !world.pods.iter().any(|other| !other.terminating && other.in_slices && other.batch.is_none());
+    let others = |shown: fn(&Pod) -> bool| {
+        world.pods.iter().any(|other| !other.terminating && shown(other) && other.batch.is_none())
+    };
+    let last_endpoint = pod.batch.is_some()
+        && (scenario.service && !others(|other| other.in_slices)
+            || scenario.second && !others(|other| other.in_second));
     machine::Pod {
         name: uid(index),
         uid: uid(index),
         version: String::new(),
-        role: if pod.again {
+        role: if pod.again && world.again_written {
             Role::Again
-        } else if pod.listed() {
+        } else if pod.planned && world.plan_written || pod.late {
             Role::Planned
         } else {
             Role::New
@@ -146,17 +176,17 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
             Place::Detached => Attachment::Detached,
             Place::Foreign => Attachment::Foreign,
         },
-        leaving: false,
+        leaving: pod.leaving,
         scheduled: !pod.homeless,
         ready: pod.ready,
         terminating: pod.terminating,
-        in_slices: pod.in_slices,
+        in_slices: pod.in_any(),
         last_endpoint,
         drain: if asked(world, pod) { drain(pod) } else { Drain::Open },
         expendable: pod.expendable,
         restarts: 0,
         restarted: pod.restarted,
-        lapsed: false,
+        lapsed: pod.lapsed,
         broken: pod.broken.then(String::new),
     }
 }
@@ -187,11 +217,13 @@ fn drain(pod: &Pod) -> Drain {
 
 fn gate(world: &World, scenario: &Scenario) -> Gate {
     let own: Vec<&Pod> = world.pods.iter().filter(|pod| pod.own()).collect();
-    if own.iter().any(|pod| pod.broken && !pod.again && !pod.listed()) {
+    let recovering = world.status.is_some_and(|status| status.outcome.is_some());
+    if own.iter().any(|pod| pod.broken && !pod.again && !pod.listed() && !(recovering && pod.ready)) {
         return Gate::Failing(String::new());
     }
     let wanted = usize::from(world.replicas);
-    let serving = own.iter().all(|pod| pod.ready && (pod.in_slices || !scenario.service));
+    let shown = |pod: &Pod| (pod.in_slices || !scenario.service) && (pod.in_second || !scenario.second);
+    let serving = own.iter().all(|pod| pod.ready && shown(pod));
     if own.len() == wanted && serving { Gate::Open } else { Gate::Waiting(String::new()) }
 }
 
@@ -257,6 +289,12 @@ pub fn status(world: &World, scenario: &Scenario) -> RestartRequestStatus {
             late,
             again: status.again.then(|| "again".into()),
         }),
+        hooks: [(HookTime::Pre, status.pre), (HookTime::Post, status.post)]
+            .into_iter()
+            .filter_map(|(time, state)| {
+                Some(HookProgress { time, name: "hook".into(), state: state?, message: String::new() })
+            })
+            .collect(),
         conditions: if status.cancel_rejected { vec![cancel_rejected()] } else { vec![] },
         ..RestartRequestStatus::default()
     }
@@ -287,6 +325,8 @@ fn cancel_rejected() -> Condition {
 /// What a status says, without the sentences, and the pods that it is working on.
 pub fn compressed(status: &RestartRequestStatus) -> Status {
     let cursor = machine::cursor(status).expect("a status that was written has a step");
+    let hook = |time| cursor.hooks.iter().find(|hook| hook.time == time).map(|hook| hook.state);
+    let (pre, post) = (hook(HookTime::Pre), hook(HookTime::Post));
     let entry = cursor.snapshot.map(|snapshot| {
         let entry = &snapshot.config_maps[0];
         Entry {
@@ -308,12 +348,15 @@ pub fn compressed(status: &RestartRequestStatus) -> Status {
         entry,
         planned: cursor.plan.is_some(),
         again: cursor.again,
+        pre,
+        post,
         cancel_rejected: cursor.cancel_rejected,
     }
 }
 
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
     "NoBaseline",
+    "PlanLost",
     "RestoreConflict",
     "PodsNotReady",
     "PodsNotReplaced",

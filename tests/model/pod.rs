@@ -40,6 +40,8 @@ pub enum Asleep {
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pod {
+    /// Its place in a StatefulSet; 0 in any other workload.
+    pub ordinal: u8,
     /// In the list of pods to replace.
     pub planned: bool,
     /// Recorded as born between the list and the promotion.
@@ -52,6 +54,8 @@ pub struct Pod {
     pub terminating: bool,
     pub ready: bool,
     pub in_slices: bool,
+    /// The slices of the second Service.
+    pub in_second: bool,
     pub runs: Data,
     pub lease: Lease,
     /// Requests are in flight, or the quiet window is not over; known only while there is a lease.
@@ -67,8 +71,12 @@ pub struct Pod {
     pub restarted: bool,
     /// A container exited twice.
     pub broken: bool,
+    /// It was Ready in the soak and is not any more; what this process has seen.
+    pub lapsed: bool,
     /// No node takes it.
     pub homeless: bool,
+    /// Its node is being drained.
+    pub leaving: bool,
     pub asleep: Asleep,
 }
 
@@ -76,6 +84,7 @@ impl Pod {
     /// A pod as it is created.
     pub fn new(runs: Data, place: Place) -> Self {
         Self {
+            ordinal: 0,
             planned: false,
             late: false,
             again: false,
@@ -84,6 +93,7 @@ impl Pod {
             terminating: false,
             ready: false,
             in_slices: false,
+            in_second: false,
             runs,
             lease: Lease::None,
             busy: false,
@@ -93,7 +103,9 @@ impl Pod {
             expendable: false,
             restarted: false,
             broken: false,
+            lapsed: false,
             homeless: false,
+            leaving: false,
             asleep: Asleep::Nothing,
         }
     }
@@ -111,9 +123,15 @@ impl Pod {
         !self.terminating && self.in_slices && self.ready && self.lease == Lease::None
     }
 
-    /// The slices, which is all that anybody sees of an endpoint, say that it serves.
-    pub fn shown(&self) -> bool {
-        !self.terminating && self.in_slices && self.lease == Lease::None
+    /// Some slice shows it ready.
+    pub fn in_any(&self) -> bool {
+        self.in_slices || self.in_second
+    }
+
+    /// The slices, which is all that anybody sees of an endpoint, say that it serves this Service.
+    pub fn shown(&self, second: bool) -> bool {
+        let shown = if second { self.in_second } else { self.in_slices };
+        !self.terminating && shown && self.lease == Lease::None
     }
 
     pub fn listed(&self) -> bool {
@@ -122,9 +140,15 @@ impl Pod {
 
     /// Somebody has told it to go: nothing else about it matters any more, its preStop chain drains it.
     pub fn terminate(&mut self) {
-        let kept = Self { planned: self.planned, late: self.late, again: self.again, batch: self.batch, ..*self };
-        *self = Self { terminating: true, asleep: Asleep::Nothing, ..Self::new(Data::Good, Place::Attached) };
-        (self.planned, self.late, self.again, self.batch) = (kept.planned, kept.late, kept.again, kept.batch);
+        *self = Self {
+            terminating: true,
+            ordinal: self.ordinal,
+            planned: self.planned,
+            late: self.late,
+            again: self.again,
+            batch: self.batch,
+            ..Self::new(Data::Good, Place::Attached)
+        };
     }
 
     /// The object changed: what was decided about an older one meets a conflict.

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** does not change along a path.
 
-use restart_controller::api::{StrategyType, TimeoutPolicy};
+use restart_controller::api::{HookTime, StrategyType, TimeoutPolicy};
 use restart_controller::machine::RefusedEffect;
 
 /// What does not change along a path.
@@ -11,6 +11,7 @@ use restart_controller::machine::RefusedEffect;
 pub struct Scenario {
     /// A sentence for people.
     pub name: &'static str,
+    pub kind: Kind,
     pub strategy: StrategyType,
     pub max_parallel: usize,
     /// Pods at the start.
@@ -19,21 +20,65 @@ pub struct Scenario {
     pub old_pods_stay: bool,
     /// Something has to end before the run begins.
     pub queued: bool,
+    /// Another run holds the workload when the request is made; what it says of that is Queue.
+    pub queue: bool,
+    /// The workload's history knows the request's key.
+    pub handled: bool,
+    /// The request goes when its time is over.
+    pub ttl: bool,
+    pub pre: Option<HookPlan>,
+    pub post: Option<HookPlan>,
     pub force: bool,
+    pub allow_disruption: bool,
+    /// Changed configuration may be picked up.
+    pub reload: bool,
     pub on_timeout: TimeoutPolicy,
     pub pdb: Option<Pdb>,
     /// A Service selects the pods.
     pub service: bool,
+    /// Another Service does, too; its slices follow in their own time.
+    pub second: bool,
     /// The request names a candidate ConfigMap.
     pub from: bool,
     /// An earlier run has recorded last-known-good.
     pub known_good: bool,
     /// A pod that starts on the new content never becomes Ready.
     pub bad: bool,
+    /// Nor does it after a restart of its containers on other content: it has to be deleted.
+    pub incurable: bool,
     /// Disturbances per path.
     pub budget: u8,
     /// Which disturbances.
     pub disturbances: &'static [Disturbance],
+}
+
+impl Scenario {
+    /// The request's hook of that time.
+    pub fn hook(&self, time: HookTime) -> Option<HookPlan> {
+        match time {
+            HookTime::Pre => self.pre,
+            HookTime::Post => self.post,
+        }
+    }
+}
+
+/// What kind of workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Deployment,
+    /// Pods have places; a place is filled anew when its pod is gone, in order of the places or all at once.
+    StatefulSet {
+        ordered: bool,
+    },
+}
+
+/// A hook of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct HookPlan {
+    /// A Job, which outlives the controller's process; else HTTP, of which only that process knows.
+    pub job: bool,
+    pub ignore: bool,
+    pub fails: bool,
 }
 
 /// A `PodDisruptionBudget` by `maxUnavailable`.
@@ -96,4 +141,20 @@ pub enum Disturbance {
     Verdict,
     /// The namespace is deleted.
     Namespace,
+    /// Another trigger is set.
+    Trigger,
+    /// A pod is not Ready for a moment.
+    Lapse,
+    /// A pod on the new content breaks after it has been Ready.
+    Break,
+    /// Somebody writes the failed content back after the restore.
+    Revert,
+    /// Another workload is restarted onto the candidate.
+    Share,
+    /// The budget's status stays as it is for a while.
+    BudgetLag,
+    /// Somebody deletes the lists of pods.
+    ListLost,
+    /// A pod's node is being drained.
+    NodeLeaves,
 }

@@ -2,14 +2,14 @@
 //!
 //! **Invariant:** together they stay within the time of one test run; each says what it is about.
 
-use crate::scenario::{Disturbance, Pdb, Scenario};
+use crate::scenario::{Disturbance, HookPlan, Kind, Pdb, Scenario};
 use restart_controller::api::{StrategyType, TimeoutPolicy};
 use restart_controller::machine::RefusedEffect;
 
 use Disturbance::{
-    Cancel, ContainerRestart, Crash, Deadline, Delete, DrainTimeout, Edit, LateRequest, LeaseExpiry, LockFreed,
-    LockStolen, LongRequest, Namespace, NoNode, PodDeath, Refusal, Removal, Rollout, ScaleDown, ScaleUp,
-    SidecarRestart, Silence, Sleep, TargetGone, Verdict,
+    Break, BudgetLag, Cancel, ContainerRestart, Crash, Deadline, Delete, DrainTimeout, Edit, Lapse, LateRequest,
+    LeaseExpiry, ListLost, LockFreed, LockStolen, LongRequest, Namespace, NoNode, NodeLeaves, PodDeath, Refusal,
+    Removal, Revert, Rollout, ScaleDown, ScaleUp, Share, SidecarRestart, Silence, Sleep, TargetGone, Trigger, Verdict,
 };
 
 /// Everything that may happen.
@@ -44,20 +44,85 @@ pub const ANY: &[Disturbance] = &[
     Namespace,
 ];
 
+/// And what may happen to what a request can say.
+pub const EVERYTHING: &[Disturbance] = &[
+    Crash,
+    Sleep,
+    PodDeath,
+    NoNode,
+    ContainerRestart,
+    Silence,
+    SidecarRestart,
+    LateRequest,
+    LongRequest,
+    DrainTimeout,
+    Deadline,
+    LeaseExpiry,
+    Edit,
+    Removal,
+    Delete,
+    Cancel,
+    ScaleUp,
+    ScaleDown,
+    Rollout,
+    TargetGone,
+    LockStolen,
+    LockFreed,
+    Refusal(RefusedEffect::Restore),
+    Refusal(RefusedEffect::Other),
+    Namespace,
+    Trigger,
+    Lapse,
+    Break,
+    Revert,
+    Share,
+    ListLost,
+    NodeLeaves,
+];
+
+/// What may happen to pods that have places.
+const AROUND_PLACES: &[Disturbance] = &[
+    Crash,
+    Sleep,
+    PodDeath,
+    ContainerRestart,
+    Break,
+    Silence,
+    LongRequest,
+    Deadline,
+    Edit,
+    Delete,
+    ScaleUp,
+    ScaleDown,
+    Lapse,
+    Revert,
+    NodeLeaves,
+];
+
 const SURGE: Scenario = Scenario {
     name: "one pod by Surge",
+    kind: Kind::Deployment,
     strategy: StrategyType::Surge,
     max_parallel: 1,
     pods: 1,
     old_pods_stay: false,
     queued: false,
+    queue: false,
+    handled: false,
+    ttl: false,
+    pre: None,
+    post: None,
     force: false,
+    allow_disruption: false,
+    reload: true,
     on_timeout: TimeoutPolicy::Fail,
     pdb: None,
     service: true,
+    second: false,
     from: true,
     known_good: true,
     bad: false,
+    incurable: false,
     budget: 2,
     disturbances: ANY,
 };
@@ -69,12 +134,149 @@ const NONE: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: false });
 const ONE: Option<Pdb> = Some(Pdb { max_unavailable: 1, always_allow: false });
 const ALWAYS: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: true });
 
-pub fn all() -> Vec<Scenario> {
+const JOB: Option<HookPlan> = Some(HookPlan { job: true, ignore: false, fails: false });
+const HTTP: Option<HookPlan> = Some(HookPlan { job: false, ..*JOB.as_ref().expect("a hook") });
+const FAILING_JOB: Option<HookPlan> = Some(HookPlan { fails: true, ..*JOB.as_ref().expect("a hook") });
+const FAILING_HTTP: Option<HookPlan> = Some(HookPlan { fails: true, ..*HTTP.as_ref().expect("a hook") });
+const IGNORED: Option<HookPlan> = Some(HookPlan { ignore: true, ..*FAILING_HTTP.as_ref().expect("a hook") });
+
+/// What may happen to hooks.
+const AROUND_HOOKS: &[Disturbance] = &[
+    Crash,
+    Sleep,
+    PodDeath,
+    ContainerRestart,
+    Deadline,
+    Edit,
+    Delete,
+    Cancel,
+    ScaleUp,
+    Rollout,
+    TargetGone,
+    LockStolen,
+    LockFreed,
+    Refusal(RefusedEffect::Hook),
+    Verdict,
+    Trigger,
+    Lapse,
+    Revert,
+    Share,
+    ListLost,
+    Namespace,
+];
+
+/// What may happen before a run begins and after it has ended.
+const AROUND_THE_RUN: &[Disturbance] =
+    &[Crash, Sleep, Delete, Cancel, LockStolen, LockFreed, TargetGone, Verdict, Trigger, Edit, Namespace];
+
+fn hooks() -> Vec<Scenario> {
     vec![
-        SURGE,
+        Scenario { name: "hooks by HTTP", pre: HTTP, post: HTTP, disturbances: AROUND_HOOKS, ..SURGE },
+        Scenario { name: "hooks as Jobs", pre: JOB, post: JOB, disturbances: AROUND_HOOKS, ..SURGE },
+        Scenario { name: "a pre-hook that fails", pre: FAILING_JOB, disturbances: AROUND_HOOKS, ..SURGE },
+        Scenario { name: "a post-hook that fails", post: FAILING_HTTP, disturbances: AROUND_HOOKS, ..SURGE },
+        Scenario { name: "hooks whose failure is ignored", pre: IGNORED, post: IGNORED, budget: 1, ..SURGE },
+    ]
+}
+
+fn turns() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "one pod by Surge, queued behind another run",
+            queue: true,
+            queued: true,
+            disturbances: AROUND_THE_RUN,
+            ..SURGE
+        },
+        Scenario { name: "one pod by Surge, armed again", disturbances: AROUND_THE_RUN, ..SURGE },
+        Scenario { name: "a key that is known", handled: true, disturbances: AROUND_THE_RUN, ..SURGE },
+        Scenario { name: "a time to live", ttl: true, disturbances: AROUND_THE_RUN, ..SURGE },
+    ]
+}
+
+const STATEFUL: Scenario = Scenario {
+    name: "three pods of a StatefulSet",
+    kind: Kind::StatefulSet { ordered: true },
+    pods: 3,
+    budget: 1,
+    disturbances: EVERYTHING,
+    ..ROLLING
+};
+
+fn stateful() -> Vec<Scenario> {
+    vec![
+        STATEFUL,
+        Scenario { name: "three pods of a StatefulSet, bad and incurable", bad: true, incurable: true, ..STATEFUL },
+        Scenario {
+            name: "two pods of a StatefulSet, edited in place, bad",
+            pods: 2,
+            from: false,
+            bad: true,
+            budget: 2,
+            disturbances: AROUND_PLACES,
+            ..STATEFUL
+        },
+        Scenario {
+            name: "two pods of a StatefulSet, incurable",
+            pods: 2,
+            incurable: true,
+            budget: 2,
+            disturbances: AROUND_PLACES,
+            ..STATEFUL
+        },
+        Scenario {
+            name: "three pods of a StatefulSet, in parallel, two at once, bad",
+            kind: Kind::StatefulSet { ordered: false },
+            max_parallel: 2,
+            bad: true,
+            ..STATEFUL
+        },
+        Scenario {
+            name: "one pod of a StatefulSet, allowDisruption",
+            pods: 1,
+            allow_disruption: true,
+            budget: 2,
+            ..STATEFUL
+        },
+        Scenario { name: "one pod of a StatefulSet", pods: 1, budget: 2, ..STATEFUL },
+    ]
+}
+
+/// What one budget, one Service or one ConfigMap does not show.
+fn surroundings() -> Vec<Scenario> {
+    const LAG: &[Disturbance] =
+        &[BudgetLag, Crash, PodDeath, ContainerRestart, Silence, LeaseExpiry, Deadline, ScaleUp, Delete];
+    vec![
+        Scenario { name: "two pods by Surge, two Services", pods: 2, second: true, budget: 1, ..SURGE },
+        Scenario { name: "two pods by Rolling, two Services", second: true, budget: 1, ..ROLLING },
+        Scenario { name: "two pods by Surge, a budget that lags", pods: 2, pdb: NONE, disturbances: LAG, ..SURGE },
+        Scenario { name: "three pods by Rolling, a budget that lags", pods: 3, pdb: ONE, disturbances: LAG, ..ROLLING },
+        Scenario { name: "reload is false", from: false, reload: false, disturbances: EVERYTHING, ..SURGE },
+    ]
+}
+
+pub fn all() -> Vec<Scenario> {
+    let mut all = basic();
+    all.extend(hooks());
+    all.extend(turns());
+    all.extend(stateful());
+    all.extend(surroundings());
+    all
+}
+
+fn basic() -> Vec<Scenario> {
+    vec![
+        Scenario { disturbances: EVERYTHING, ..SURGE },
         Scenario { name: "one pod by Surge, queued", queued: true, budget: 1, ..SURGE },
-        Scenario { name: "one pod by Surge onto a bad candidate", bad: true, ..SURGE },
-        Scenario { name: "one pod by Surge, edited in place, bad", from: false, bad: true, ..SURGE },
+        Scenario { name: "one pod by Surge onto a bad candidate", bad: true, disturbances: EVERYTHING, ..SURGE },
+        Scenario {
+            name: "one pod by Surge, edited in place, bad",
+            from: false,
+            bad: true,
+            incurable: true,
+            disturbances: EVERYTHING,
+            ..SURGE
+        },
         Scenario {
             name: "one pod by Surge, edited in place, bad, no baseline",
             from: false,

@@ -13,7 +13,7 @@ use restart_controller::api::{Phase, Step};
 use restart_controller::machine::{Decision, Observed};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 pub type Planner = fn(&Observed) -> Decision;
 /// A transition of the status: from, to, why.
@@ -35,7 +35,7 @@ pub struct Report {
 pub struct Search {
     scenario: Scenario,
     planner: Planner,
-    ids: HashMap<u64, u32>,
+    ids: HashMap<u64, u32, BuildHasherDefault<Mixer>>,
     /// Where a state was first reached from, and by which of its successors.
     parents: Vec<(u32, u16)>,
     ended: Vec<bool>,
@@ -44,8 +44,47 @@ pub struct Search {
     report: Report,
 }
 
+/// A third of the search went into the standard library's hasher, which also withstands an attacker.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Mixer {
+    fn mix(&mut self, value: u64) {
+        let mixed = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.mix(u64::from(*byte));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.mix(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.mix(value);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.mix(value as u64);
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        self.mix(value.unsigned_abs() as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 fn key(world: &World) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Mixer::default();
     world.hash(&mut hasher);
     hasher.finish()
 }
@@ -63,7 +102,7 @@ impl Search {
         let mut search = Self {
             scenario: scenario.clone(),
             planner,
-            ids: HashMap::new(),
+            ids: HashMap::default(),
             parents: vec![],
             ended: vec![],
             edges: vec![],

@@ -24,8 +24,16 @@ pub fn shown(world: &World) -> String {
         }
     };
     let _ = write!(text, " lock {:?} {:?} x{} live {:?}", world.holder, world.workload, world.replicas, world.live);
+    if let Some(status) = world.status {
+        let _ = write!(text, " hooks {:?} {:?} {:?} {:?}", status.pre, world.pre, status.post, world.post);
+    }
     for (flag, word) in [
         (world.finalizer, "finalizer"),
+        (world.triggered, "triggered"),
+        (world.expired, "expired"),
+        (world.shared, "shared"),
+        (world.held, "held"),
+        (world.cancel, "cancel"),
         (world.deleting, "deleting"),
         (world.gone, "gone"),
         (world.deadline, "deadline"),
@@ -42,7 +50,7 @@ pub fn shown(world: &World) -> String {
 }
 
 fn one(pod: &Pod) -> String {
-    let mut text = format!("{:?} on {:?}", pod.place, pod.runs);
+    let mut text = format!("{} {:?} on {:?}", pod.ordinal, pod.place, pod.runs);
     for (flag, word) in [
         (pod.planned, "planned"),
         (pod.late, "late"),
@@ -50,6 +58,10 @@ fn one(pod: &Pod) -> String {
         (pod.terminating, "TERMINATING"),
         (pod.ready, "ready"),
         (pod.in_slices, "in-slices"),
+        (pod.in_second, "in-second"),
+        (pod.lapsed, "lapsed"),
+        (pod.leaving, "leaving"),
+        (pod.homeless, "homeless"),
         (pod.busy, "busy"),
         (pod.stuck, "stuck"),
         (pod.overdue, "overdue"),

@@ -12,9 +12,10 @@ use restart_controller::api::{Phase, PodState, SnapshotSource, Step, TimeoutPoli
 /// What a status write breaks.
 pub fn recorded(before: &World, after: &World, scenario: &Scenario) -> Vec<Broken> {
     let Some(now) = after.status else { return vec![] };
+    let again = before.triggered && now.step == Step::Queued && now.outcome.is_none();
     let legal = before
         .status
-        .map_or(matches!(now.step, Step::Queued | Step::Preparing | Step::Finished), |was| legal(was, now));
+        .map_or(matches!(now.step, Step::Queued | Step::Preparing | Step::Finished), |was| legal(was, now, again));
     let mut found = vec![];
     found.extend(hold(Promise::LegalMoves, legal, || format!("{:?} to {now:?}", before.status)));
     let proceeded = after.pods.iter().any(|pod| pod.batch == Some(PodState::Overdue));
@@ -25,18 +26,18 @@ pub fn recorded(before: &World, after: &World, scenario: &Scenario) -> Vec<Broke
         found.extend(restored(after, scenario, now));
     }
     if now.step == Step::Finishing && now.outcome.is_some_and(|end| end.result == Phase::Completed) {
-        found.extend(completed(after));
+        found.extend(completed(after, scenario));
     }
     found
 }
 
-fn legal(was: Status, now: Status) -> bool {
+fn legal(was: Status, now: Status, again: bool) -> bool {
     use Step::{
         Draining, Evicting, Finished, Finishing, PostHooks, PreHooks, Preparing, Queued, Reserving, Restoring, Surging,
         Verifying,
     };
     let steps: &[Step] = match was.step {
-        Queued => &[Preparing, Finished],
+        Queued => &[Queued, Preparing, Finished],
         Preparing => &[Queued, Preparing, PreHooks, Surging, Reserving, Verifying, Restoring, Finishing],
         PreHooks => &[PreHooks, Preparing, Restoring, Finishing],
         Surging => &[Surging, Draining, Verifying, Restoring, Finishing],
@@ -44,18 +45,19 @@ fn legal(was: Status, now: Status) -> bool {
         Draining => &[Draining, Surging, Reserving, Evicting, Verifying, Restoring, Finishing],
         Evicting => &[Evicting, Draining, Surging, Reserving, Verifying, Restoring, Finishing],
         Verifying => &[Verifying, Surging, Reserving, PostHooks, Restoring, Finishing],
-        PostHooks => &[PostHooks, Restoring, Finishing],
+        PostHooks => &[PostHooks, Verifying, Restoring, Finishing],
         Restoring => &[Restoring, Surging, Reserving, Finishing],
-        Finishing | Finished => &[Finished],
+        Finishing => &[Finished],
+        Finished => &[Finished, Queued],
     };
     let phases: &[Phase] = match was.phase {
-        Phase::Pending => &[Phase::Preparing, Phase::Completed, Phase::Failed, Phase::Cancelled],
+        Phase::Pending => &[Phase::Pending, Phase::Preparing, Phase::Completed, Phase::Failed, Phase::Cancelled],
         Phase::Preparing => return steps.contains(&now.step),
         Phase::Restarting | Phase::WaitingRequests => {
             &[Phase::Restarting, Phase::WaitingRequests, Phase::Recovering, Phase::Completed]
         }
         Phase::Recovering => &[Phase::Recovering, Phase::Failed, Phase::Cancelled],
-        Phase::Completed | Phase::Failed | Phase::Cancelled => return now == was,
+        Phase::Completed | Phase::Failed | Phase::Cancelled => return now == was || again,
     };
     let outcome =
         was.outcome.is_none_or(|was| now.outcome.is_some_and(|now| now.result == was.result && now.code == was.code))
@@ -87,12 +89,15 @@ fn restored(world: &World, scenario: &Scenario, status: Status) -> Vec<Broken> {
     found
 }
 
-fn completed(world: &World) -> Vec<Broken> {
+fn completed(world: &World, scenario: &Scenario) -> Vec<Broken> {
     let left = world.pods.iter().find(|pod| !pod.terminating && pod.place != Place::Foreign && pod.listed());
     let detached = world.pods.iter().find(|pod| pod.detached());
     let leased = world.pods.iter().find(|pod| !pod.terminating && pod.lease != Lease::None && !pod.silent);
     let promise = Promise::CompletedMeansReplaced;
     let mut found = vec![];
+    let serving = |pod: &&Pod| pod.own() && pod.ready && (pod.in_slices || !scenario.service);
+    let (serving, wanted) = (world.pods.iter().filter(serving).count(), usize::from(world.replicas));
+    found.extend(hold(promise, serving >= wanted, || format!("Completed, but {serving} of {wanted} pods serve")));
     found.extend(left.map(|pod| (promise, format!("Completed, but a planned pod is left: {pod:?}"))));
     found.extend(detached.map(|pod| (promise, format!("Completed, but a pod is detached: {pod:?}"))));
     found.extend(leased.map(|pod| (promise, format!("Completed, but a pod is cordoned: {pod:?}"))));
@@ -102,15 +107,18 @@ fn completed(world: &World) -> Vec<Broken> {
 /// What a state breaks, however it came about.
 pub fn state(world: &World, scenario: &Scenario) -> Vec<Broken> {
     let mut found = vec![];
+    let bare = world.step() != Some(Step::Queued) || !world.finalizer;
+    found.extend(hold(Promise::FinalizerWhileOutstanding, bare, || "a finalizer in the queue".into()));
     found.extend(hold(Promise::OncePerRun, world.promotions <= 1, || "promoted twice".into()));
     found.extend(hold(Promise::OncePerRun, world.restores <= 1, || "restored twice".into()));
     let old = world.pods.iter().filter(|pod| pod.planned && !pod.terminating).count();
     let stay = !scenario.old_pods_stay || !world.plan_written || world.excused || old >= usize::from(scenario.pods);
     found.extend(hold(Promise::OldPodsStay, stay, || format!("only {old} old pods are left")));
     let lost = world.status.and_then(|status| status.outcome).is_some_and(|end| end.not_restored == Some("LockLost"));
-    // A leader that was asleep may take the lock after the end: it is given back, which the end of the run awaits.
-    let outstanding = world.holder == Holder::Ours && world.step() != Some(Step::Finished)
-        || !lost && world.pods.iter().any(Pod::detached);
+    // A leader that was asleep may take the lock before the finalizer, or after the end: nothing hangs on it but the lock
+    // itself, which is free when its request is gone.
+    let begun = world.status.is_some_and(|status| status.entry.is_some() && status.step != Step::Finished);
+    let outstanding = world.holder == Holder::Ours && begun || !lost && world.pods.iter().any(Pod::detached);
     let told = world.status.and_then(|status| status.outcome).is_some_and(|end| end.not_restored.is_some());
     let excused = world.excused || world.namespace_terminating || world.ended() && told;
     found.extend(hold(Promise::FinalizerWhileOutstanding, world.finalizer || excused || !outstanding, || {

@@ -152,7 +152,7 @@ fn acts(world: &World, scenario: &Scenario, effects: Vec<Effect>, mut broken: Ve
         for (kept, effect) in effects.iter().enumerate() {
             let mut part = world.clone();
             apply(&mut part, scenario, effect);
-            part.crash();
+            part.crash(scenario);
             part.budget -= 1;
             all.push(plain(Label::Crash(kept), part, Kind::Disturbed));
         }

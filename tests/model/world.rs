@@ -4,9 +4,10 @@
 //! names of their pods are one.
 
 use crate::pod::{Asleep, Place, Pod};
-use crate::scenario::{Pdb, Scenario};
-use restart_controller::api::{Code, Phase, SnapshotSource, Step};
+use crate::scenario::{HookPlan, Kind, Pdb, Scenario};
+use restart_controller::api::{Code, HookState, HookTime, Phase, SnapshotSource, Step};
 use restart_controller::machine::RefusedEffect;
+use std::cmp::Reverse;
 
 /// What a ConfigMap holds, or a pod runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,7 +45,17 @@ pub struct Status {
     pub entry: Option<Entry>,
     pub planned: bool,
     pub again: bool,
+    pub pre: Option<HookState>,
+    pub post: Option<HookState>,
     pub cancel_rejected: bool,
+}
+
+/// What has become of a hook, as far as the cluster (a Job) or this process (HTTP) knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookRuns {
+    Absent,
+    Running,
+    Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,14 +79,18 @@ pub enum Sleeper {
     Nothing,
     AddFinalizer,
     RemoveFinalizer,
+    DeleteRequest,
+    RunHook(HookTime),
     TakeLock,
-    ReleaseLock,
+    /// True: the configuration is good.
+    ReleaseLock(bool),
     Copy,
     WritePlan,
     WritePlanAgain,
     Promote,
     Restore,
-    Record(Status),
+    /// True: a run begins with it.
+    Record(Status, bool),
 }
 
 /// One state of everything.
@@ -88,6 +103,11 @@ pub struct World {
     pub gone: bool,
     pub deleting: bool,
     pub cancel: bool,
+    /// The trigger is another one than the run began with.
+    pub triggered: bool,
+    pub handled: bool,
+    /// Its time to live is over.
+    pub expired: bool,
     pub namespace_terminating: bool,
     pub holder: Holder,
     pub workload: Workload,
@@ -95,11 +115,19 @@ pub struct World {
     pub verdict: bool,
     pub held: bool,
     pub live: Data,
+    /// What the workload is known to run well with.
+    pub good: Option<Data>,
+    /// Another workload has been restarted onto the candidate.
+    pub shared: bool,
     /// Copies that exist: good, new, other.
     pub copies: [bool; 3],
     pub plan_written: bool,
     pub again_written: bool,
+    pub pre: HookRuns,
+    pub post: HookRuns,
     pub pods: Vec<Pod>,
+    /// How many healthy pods the budget's status shows, if it lags behind.
+    pub lagging: Option<u8>,
     /// What this process knows of time.
     pub deadline: bool,
     pub soaked: bool,
@@ -118,25 +146,39 @@ pub struct World {
 impl World {
     /// The beginning: all pods serve.
     pub fn start(scenario: &Scenario) -> Self {
-        let live = if scenario.from { Data::Good } else { Data::New };
-        let pod = Pod { ready: true, in_slices: scenario.service, ..Pod::new(Data::Good, Place::Attached) };
+        let live = if scenario.from || !scenario.reload { Data::Good } else { Data::New };
+        let pod = |ordinal: u8| Pod {
+            ready: true,
+            in_slices: scenario.service,
+            in_second: scenario.second,
+            ordinal: if scenario.kind == Kind::Deployment { 0 } else { ordinal },
+            ..Pod::new(Data::Good, Place::Attached)
+        };
         Self {
             status: None,
             finalizer: false,
             gone: false,
             deleting: false,
             cancel: false,
+            triggered: false,
+            handled: scenario.handled,
+            expired: false,
             namespace_terminating: false,
-            holder: Holder::Free,
+            holder: if scenario.queue { Holder::Other } else { Holder::Free },
             workload: Workload::Same,
             replicas: scenario.pods,
             verdict: false,
             held: scenario.queued,
             live,
+            good: scenario.known_good.then_some(Data::Good),
+            shared: false,
             copies: [scenario.known_good, false, false],
             plan_written: false,
             again_written: false,
-            pods: vec![pod; usize::from(scenario.pods)],
+            pre: HookRuns::Absent,
+            post: HookRuns::Absent,
+            pods: (0..scenario.pods).map(pod).collect(),
+            lagging: None,
             deadline: false,
             soaked: false,
             refusing: None,
@@ -155,9 +197,8 @@ impl World {
             return entry;
         }
         let candidate = if scenario.from { Data::New } else { self.live };
-        let good = scenario.known_good && (!scenario.from || self.live == Data::Good);
-        if good {
-            return Entry { snapshot: Data::Good, candidate, source: SnapshotSource::LastKnownGood, restored: false };
+        if let Some(good) = self.good.filter(|good| !scenario.from || self.live == *good) {
+            return Entry { snapshot: good, candidate, source: SnapshotSource::LastKnownGood, restored: false };
         }
         Entry { snapshot: self.live, candidate, source: SnapshotSource::AtRequest, restored: false }
     }
@@ -170,7 +211,28 @@ impl World {
     pub fn ended(&self) -> bool {
         self.gone
             || self.namespace_terminating && !self.finalizer
-            || self.step() == Some(Step::Finished) && !self.finalizer && self.holder != Holder::Ours
+            || self.step() == Some(Step::Finished)
+                && !self.finalizer
+                && self.holder != Holder::Ours
+                && !(self.triggered || self.expired)
+    }
+
+    /// Another run of the same request begins: its lists, hooks and counts are its own.
+    pub fn begin(&mut self) {
+        (self.plan_written, self.again_written, self.triggered) = (false, false, false);
+        (self.pre, self.post) = (HookRuns::Absent, HookRuns::Absent);
+        (self.promotions, self.restores) = (0, 0);
+        if self.holder == Holder::Done {
+            self.holder = Holder::Free;
+        }
+        // What a run that lost its lock left behind, the next one takes.
+        self.excused |= self.pods.iter().any(Pod::detached);
+        for pod in &mut self.pods {
+            (pod.planned, pod.late, pod.again) = (false, false, false);
+        }
+        if matches!(self.sleeper, Sleeper::WritePlan | Sleeper::WritePlanAgain | Sleeper::RunHook(_)) {
+            self.wake();
+        }
     }
 
     pub fn own(&self) -> usize {
@@ -179,18 +241,21 @@ impl World {
 
     /// Copies of pods that look alike are one state; old pods stand first.
     pub fn canonical(mut self) -> Self {
-        self.pods.sort_unstable_by_key(|pod| (!pod.planned, !pod.late, *pod));
+        self.pods.sort_unstable_by_key(|pod| (Reverse(pod.ordinal), !pod.planned, !pod.late, *pod));
         self
     }
 
     pub fn request_changed(&mut self) {
-        if matches!(self.sleeper, Sleeper::AddFinalizer | Sleeper::RemoveFinalizer | Sleeper::Record(_)) {
+        if matches!(
+            self.sleeper,
+            Sleeper::AddFinalizer | Sleeper::RemoveFinalizer | Sleeper::DeleteRequest | Sleeper::Record(..)
+        ) {
             self.wake();
         }
     }
 
     pub fn history_changed(&mut self) {
-        if matches!(self.sleeper, Sleeper::TakeLock | Sleeper::ReleaseLock) {
+        if matches!(self.sleeper, Sleeper::TakeLock | Sleeper::ReleaseLock(_)) {
             self.wake();
         }
     }
@@ -212,15 +277,32 @@ impl World {
     }
 
     /// The process dies with what it knew of time.
-    pub fn crash(&mut self) {
+    pub fn crash(&mut self, scenario: &Scenario) {
         self.deadline = false;
         self.soaked = false;
         self.refused = None;
+        let http = |plan: Option<HookPlan>| plan.is_some_and(|plan| !plan.job);
+        if http(scenario.pre) {
+            self.pre = HookRuns::Absent;
+        }
+        if http(scenario.post) {
+            self.post = HookRuns::Absent;
+        }
+        self.pods.iter_mut().for_each(|pod| pod.lapsed = false);
     }
 
-    /// Healthy pods now and as many as the budget asks for.
+    /// What a hook of this time is, and what has become of it.
+    pub fn hook(&mut self, time: HookTime) -> &mut HookRuns {
+        match time {
+            HookTime::Pre => &mut self.pre,
+            HookTime::Post => &mut self.post,
+        }
+    }
+
+    /// Healthy pods, as the budget's status shows them, and as many as it asks for.
     pub fn healthy(&self, pdb: Pdb) -> (usize, usize) {
         let current = self.pods.iter().filter(|pod| !pod.terminating && pod.ready).count();
+        let current = self.lagging.map_or(current, usize::from);
         let managed = self.workload != Workload::Gone;
         let expected = if managed { usize::from(self.replicas) } else { 0 };
         (current, expected.saturating_sub(usize::from(pdb.max_unavailable)))

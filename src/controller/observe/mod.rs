@@ -27,6 +27,7 @@ use crate::controller::facts::Facts;
 use crate::controller::gitops;
 use crate::controller::memory::Run;
 use crate::controller::objects::{again_name, plan_name, run_generation, run_key};
+use crate::controller::workload::Workload;
 use crate::machine::{
     Asked, Attachment, Budget, ConfigMapView, Deadline, Gate, Handled, Hold, Lock, Observed, PlanView, Pod, Soak,
     Target, cursor,
@@ -99,6 +100,7 @@ fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant)
         },
         refusal: run.refusal.clone(),
         budget: Budget::NotAsked,
+        ordered: matches!(facts.workload, Some(Workload::StatefulSet(_))),
         cursor,
         pods,
         gate,

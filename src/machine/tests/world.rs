@@ -183,6 +183,7 @@ pub fn fresh(pods: Vec<Pod>) -> Observed {
         config: vec![],
         plan: PlanView { name: "plan".into(), written: false, again_name: "again".into(), again_written: false },
         pods,
+        ordered: false,
         gate: Gate::Open,
         budget: Budget::NotAsked,
         deadline: Deadline::Ahead,
