@@ -109,6 +109,16 @@ impl Workload {
         usize::try_from(replicas).unwrap_or(0)
     }
 
+    /// A StatefulSet's pod above its last place, which goes: it fills none of the places below.
+    #[must_use]
+    pub fn beyond(&self, pod: &ObjectMeta) -> bool {
+        let Self::StatefulSet(set) = self else { return false };
+        let spec = set.spec.as_ref();
+        let start = spec.and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
+        let end = start.saturating_add(spec.map_or(1, |spec| spec.replicas.unwrap_or(1)));
+        ordinal(pod).is_some_and(|ordinal| ordinal >= end)
+    }
+
     /// How many of its own pods have been Ready for `minReadySeconds`; of a Deployment its newest `ReplicaSet` is
     /// asked, which counts its own pods only. Absent before that controller has said anything.
     #[must_use]

@@ -188,15 +188,15 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
 
 /// Whether no pod above this one waits to be replaced, and (`serving`) all of them are back.
 fn in_turn(world: &World, scenario: &Scenario, pod: &Pod, serving: bool) -> bool {
-    if scenario.kind == Kind::Deployment || scenario.max_parallel > 1 {
+    // Once more, what serves nobody goes first: it may have become Ready by the time that it goes.
+    let once_more = world.status.is_some_and(|status| status.again);
+    if scenario.kind == Kind::Deployment || scenario.max_parallel > 1 || once_more {
         return true;
     }
-    let again = world.status.is_some_and(|status| status.again);
-    let due = |above: &Pod| if again { above.again } else { above.listed() };
     let above = || world.pods.iter().filter(|above| above.ordinal > pod.ordinal && above.ordinal < world.replicas);
     let all = usize::from(world.replicas.saturating_sub(pod.ordinal + 1));
     let serves = |above: &&Pod| !above.terminating && above.ready && (above.in_slices || !scenario.service);
-    !above().any(|above| !above.terminating && due(above)) && (!serving || above().filter(serves).count() == all)
+    !above().any(|above| !above.terminating && above.listed()) && (!serving || above().filter(serves).count() == all)
 }
 
 /// Nothing is outstanding.

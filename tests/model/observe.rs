@@ -80,7 +80,8 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
 
 fn verdict(world: &World, scenario: &Scenario) -> Option<Verdict> {
     let entry = world.entry(scenario);
-    let code = if world.verdict || world.workload == Workload::Gone {
+    let missing = world.live == Data::Missing && world.status.is_none_or(|status| status.entry.is_none());
+    let code = if world.verdict || missing || world.workload == Workload::Gone {
         Code::TargetInvalid
     } else if !scenario.reload && entry.snapshot != entry.candidate {
         Code::ConfigDrift
@@ -224,7 +225,8 @@ fn gate(world: &World, scenario: &Scenario) -> Gate {
     let wanted = usize::from(world.replicas);
     let shown = |pod: &Pod| (pod.in_slices || !scenario.service) && (pod.in_second || !scenario.second);
     let serving = own.iter().all(|pod| pod.ready && shown(pod));
-    if own.len() == wanted && serving { Gate::Open } else { Gate::Waiting(String::new()) }
+    let beyond = scenario.kind != Kind::Deployment && own.iter().any(|pod| pod.ordinal >= world.replicas);
+    if own.len() == wanted && serving && !beyond { Gate::Open } else { Gate::Waiting(String::new()) }
 }
 
 fn budget(world: &World, scenario: &Scenario, gate: &Gate) -> Budget {
@@ -259,6 +261,9 @@ fn may_ask(scenario: &Scenario, batch: &[&Pod]) -> bool {
 
 fn dry_run(world: &World, scenario: &Scenario, batch: &[&Pod]) -> Budget {
     if batch.iter().any(|pod| pod.ready && !world.may_evict(scenario, pod)) {
+        return Budget::Refused(String::new());
+    }
+    if scenario.pdb.map(|pdb| world.healthy(pdb)).is_some_and(|(current, desired)| current < desired) {
         return Budget::Refused(String::new());
     }
     let allowed = scenario.pdb.map_or(batch.len(), |pdb| {

@@ -84,7 +84,7 @@ fn restored(world: &World, scenario: &Scenario, status: Status) -> Vec<Broken> {
         hold(world.live == entry.snapshot, "the ConfigMap does not hold the copy");
         let bad =
             world.workload == Workload::Same && world.pods.iter().filter(ours).any(|pod| pod.runs == entry.candidate);
-        hold(!bad, "a pod still runs the bad configuration");
+        hold(!bad || world.mixed, "a pod still runs the bad configuration");
     }
     found
 }
@@ -120,7 +120,7 @@ pub fn state(world: &World, scenario: &Scenario) -> Vec<Broken> {
     let begun = world.status.is_some_and(|status| status.entry.is_some() && status.step != Step::Finished);
     let outstanding = world.holder == Holder::Ours && begun || !lost && world.pods.iter().any(Pod::detached);
     let told = world.status.and_then(|status| status.outcome).is_some_and(|end| end.not_restored.is_some());
-    let excused = world.excused || world.namespace_terminating || world.ended() && told;
+    let excused = world.excused || world.namespace_terminating || world.step() == Some(Step::Finished) && told;
     found.extend(hold(Promise::FinalizerWhileOutstanding, world.finalizer || excused || !outstanding, || {
         "something is outstanding and no finalizer holds the request".into()
     }));

@@ -136,6 +136,8 @@ pub struct World {
     pub refused: Option<RefusedEffect>,
     pub sleeper: Sleeper,
     pub budget: u8,
+    /// For the checks: when the run began, not all pods ran what the ConfigMap held.
+    pub mixed: bool,
     /// For the checks: how often each was done, and what somebody else did.
     pub promotions: u8,
     pub restores: u8,
@@ -185,6 +187,7 @@ impl World {
             refused: None,
             sleeper: Sleeper::Nothing,
             budget: scenario.budget,
+            mixed: false,
             promotions: 0,
             restores: 0,
             excused: false,
@@ -227,6 +230,7 @@ impl World {
         }
         // What a run that lost its lock left behind, the next one takes.
         self.excused |= self.pods.iter().any(Pod::detached);
+        self.mixed = self.status.is_some() && self.pods.iter().any(|pod| !pod.terminating && pod.runs != self.live);
         for pod in &mut self.pods {
             (pod.planned, pod.late, pod.again) = (false, false, false);
         }

@@ -58,6 +58,10 @@ async fn dry_run(ctx: &Context, facts: &Facts, batch: &[&Pod]) -> Result<Budget,
             return Ok(Budget::Refused(message));
         }
     }
+    // A pod that is not Ready is not asked for: without this it would be cordoned and given back, over and over.
+    if let Budget::Lost(message) = lost(facts, batch) {
+        return Ok(Budget::Refused(message));
+    }
     let allowed = batch
         .iter()
         .filter_map(|pod| facts.pod(&pod.uid))

@@ -30,6 +30,10 @@ fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
     if own.len() != wanted {
         return Some(format!("{workload} has {} of {wanted} pods{}", own.len(), uncreated(facts, workload)));
     }
+    let beyond = |pod: &&&Pod| facts.pod(&pod.uid).is_some_and(|of| workload.beyond(&of.pod.metadata));
+    if let Some(pod) = own.iter().find(beyond) {
+        return Some(format!("{workload} was scaled down and {} has not gone yet", pod.name));
+    }
     let unready =
         own.iter().find_map(|pod| facts.pod(&pod.uid).and_then(|facts_of| why_not_serving(facts, facts_of, pod)));
     unready.or_else(|| unavailable(workload, wanted))
