@@ -3,7 +3,7 @@
 //! **Invariant:** only pods that a list names are ever chosen (I13).
 
 use super::decision::Change;
-use super::observed::{Asked, Attachment, Cursor, Observed, Pod, Role};
+use super::observed::{Asked, Attachment, Cursor, Gate, Observed, Pod, Role};
 use super::restarting::idle;
 use crate::api::{Code, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
 
@@ -98,6 +98,13 @@ pub fn begin_next(observed: &Observed, cursor: &Cursor) -> Change {
         ),
     };
     Change { batch, ..change }
+}
+
+/// Once more: a pod outside the batch that serves nobody keeps the gate closed, perhaps for ever; it goes first.
+pub fn holding_up(observed: &Observed, cursor: &Cursor) -> Option<Change> {
+    let outside = |pod: &Pod| !cursor.batch.iter().any(|entry| entry.uid == pod.uid);
+    let idle = remaining(observed, cursor).into_iter().any(|pod| idle(pod) && outside(pod));
+    (cursor.again && idle && observed.gate != Gate::Open).then(|| begin_next(observed, cursor))
 }
 
 fn after_last(cursor: &Cursor) -> Change {

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no pod is evicted here that the status does not call drained, overdue, forced or terminating.
 
-use super::batch::{alive, begin_next, change, fail, names, phase, present, progress, remaining, state};
+use super::batch::{alive, begin_next, change, fail, holding_up, names, phase, present, progress, remaining, state};
 use super::decision::{Change, Decision, Effect};
 use super::hooks::{self, Hooks};
 use super::observed::{Attachment, Budget, Cursor, Deadline, Drain, Gate, Observed, Pod, Role, Soak};
@@ -47,6 +47,9 @@ pub fn idle(pod: &Pod) -> bool {
 
 /// What a gate that is not open means: a failure at once, at the deadline, or a wait.
 pub fn closed(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    if let Some(change) = holding_up(observed, cursor) {
+        return Some(Decision::Record(change));
+    }
     match (&observed.gate, observed.deadline) {
         (Gate::Open, _) => None,
         (Gate::Failing(message), _) => {

@@ -4,10 +4,10 @@
 
 use crate::checks::Promise;
 use crate::scenario::Scenario;
-use crate::scenarios::{planted_rolling, planted_surge};
+use crate::scenarios::{planted_hooks, planted_places, planted_queue, planted_restore, planted_rolling, planted_surge};
 use crate::search::{Planner, Search};
 use restart_controller::api::Step;
-use restart_controller::machine::{Attachment, Decision, Drain, Effect, Observed, plan};
+use restart_controller::machine::{Attachment, Decision, Drain, Effect, HookRun, Lock, Observed, plan};
 
 /// The search finds that promise broken.
 fn caught(scenario: &Scenario, planner: Planner, promise: Promise) {
@@ -131,4 +131,64 @@ fn the_search_catches_a_promotion_before_the_copy_is_recorded() {
         }
     }
     caught(&planted_surge(), unrecorded, Promise::RecordedFirst);
+}
+
+#[test]
+fn the_search_catches_a_hook_that_is_run_twice() {
+    fn twice(observed: &Observed) -> Decision {
+        match plan(observed) {
+            Decision::Wait(why) => {
+                let running = observed.hooks.iter().filter(|hook| hook.run == HookRun::Running);
+                let again: Vec<Effect> = running.map(|hook| Effect::RunHook(hook.time, hook.name.clone())).collect();
+                if again.is_empty() { Decision::Wait(why) } else { Decision::Act(again) }
+            }
+            decision => decision,
+        }
+    }
+    caught(&planted_hooks(), twice, Promise::HooksOnce);
+}
+
+#[test]
+fn the_search_catches_a_restore_that_is_made_again_after_a_revert() {
+    fn stubborn(observed: &Observed) -> Decision {
+        let mut seen = observed.clone();
+        seen.config.iter_mut().for_each(|config| config.entry.restored = false);
+        match plan(&seen) {
+            Decision::Act(effects) if matches!(effects.as_slice(), [Effect::Restore(_)]) => Decision::Act(effects),
+            Decision::Act(_) | Decision::Record(_) | Decision::Wait(_) | Decision::Rest => plan(observed),
+        }
+    }
+    caught(&planted_restore(), stubborn, Promise::OncePerRun);
+}
+
+#[test]
+fn the_search_catches_the_lowest_ordinal_first() {
+    fn upside_down(observed: &Observed) -> Decision {
+        let mut seen = observed.clone();
+        seen.pods.reverse();
+        plan(&seen)
+    }
+    caught(&planted_places(), upside_down, Promise::HighestFirst);
+}
+
+#[test]
+fn the_search_catches_a_queue_that_starts_while_another_run_holds_the_workload() {
+    fn impatient(observed: &Observed) -> Decision {
+        let mut seen = observed.clone();
+        if matches!(seen.lock, Lock::Other(_)) {
+            seen.lock = Lock::Free;
+        }
+        plan(&seen)
+    }
+    caught(&planted_queue(), impatient, Promise::OneRun);
+}
+
+#[test]
+fn the_search_catches_a_finalizer_that_is_left_in_the_queue() {
+    fn bound(observed: &Observed) -> Decision {
+        let mut seen = observed.clone();
+        seen.finalizer &= !(step(observed) == Some(Step::Preparing) && matches!(seen.lock, Lock::Other(_)));
+        plan(&seen)
+    }
+    caught(&planted_queue(), bound, Promise::FinalizerWhileOutstanding);
 }
