@@ -1,5 +1,5 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
-//! to the chart.
+//! to the chart, the samples of other kinds to the sample.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
@@ -9,6 +9,7 @@
 
 mod chart;
 mod crds;
+mod samples;
 
 use std::fs;
 use std::path::{Path, PathBuf};

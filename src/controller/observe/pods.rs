@@ -69,13 +69,17 @@ pub fn foreign(facts: &Facts, pod: &PodFacts) -> bool {
     attachment(facts, &pod.pod) == Attachment::Foreign
 }
 
-/// Whose the pod is, by its controller reference.
 fn attachment(facts: &Facts, pod: &Pod) -> Attachment {
+    attached_to(facts.workload.as_ref(), facts.workload_uid(), pod)
+}
+
+/// Whose the pod is, by its controller reference. Without the workload, what it has detached is still told by its UID.
+fn attached_to(workload: Option<&Workload>, workload_uid: &str, pod: &Pod) -> Attachment {
     let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     let Some(owner) = owner else { return Attachment::Foreign };
-    if Some(owner.uid.as_str()) == facts.workload.as_ref().and_then(Workload::owner) {
+    if Some(owner.uid.as_str()) == workload.and_then(Workload::owner) {
         Attachment::Attached
-    } else if owner.uid == facts.workload_uid() && annotation(pod, names::DETACHED_HASH).is_some() {
+    } else if owner.uid == workload_uid && annotation(pod, names::DETACHED_HASH).is_some() {
         Attachment::Detached
     } else {
         Attachment::Foreign
@@ -178,6 +182,7 @@ fn quiet_window(mean_gap_millis: Option<u64>, asked: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn the_quiet_window_follows_the_traffic() {
@@ -190,14 +195,40 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_is_its_controllers_whatever_its_revision() {
+        let pod = |owner: &str, detached: bool| -> Pod {
+            let annotations = if detached { json!({names::DETACHED_HASH: "old"}) } else { json!({}) };
+            let owner =
+                json!({"apiVersion": "apps/v1", "kind": "Any", "name": "any", "uid": owner, "controller": true});
+            serde_json::from_value(json!({
+                "metadata": {"name": "p", "annotations": annotations, "ownerReferences": [owner],
+                    "labels": {names::CONTROLLER_REVISION_HASH: "another"}},
+            }))
+            .unwrap()
+        };
+        let set = serde_json::from_value(json!({"metadata": {"name": "db", "uid": "set"}})).unwrap();
+        let set = Workload::StatefulSet(Box::new(set));
+        assert_eq!(attached_to(Some(&set), "set", &pod("set", false)), Attachment::Attached);
+        assert_eq!(attached_to(Some(&set), "set", &pod("other", false)), Attachment::Foreign);
+        let deployment = Workload::Deployment {
+            deployment: Box::new(serde_json::from_value(json!({"metadata": {"uid": "web"}})).unwrap()),
+            newest: Some(Box::new(serde_json::from_value(json!({"metadata": {"uid": "rs"}})).unwrap())),
+            others: vec![],
+        };
+        assert_eq!(attached_to(Some(&deployment), "web", &pod("rs", false)), Attachment::Attached);
+        assert_eq!(attached_to(Some(&deployment), "web", &pod("web", true)), Attachment::Detached);
+        assert_eq!(attached_to(Some(&deployment), "web", &pod("web", false)), Attachment::Foreign);
+        assert_eq!(attached_to(Some(&deployment), "web", &pod("older rs", false)), Attachment::Foreign);
+        assert_eq!(attached_to(None, "web", &pod("web", true)), Attachment::Detached, "the workload is gone");
+    }
+
+    #[test]
     fn a_container_that_exited_twice_is_broken_and_one_that_exited_once_is_not() {
         let pod = |restarts: i32, waiting: &str| -> Pod {
-            let state = serde_json::json!({"waiting": {"reason": waiting}});
-            let container = serde_json::json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts, "state": state});
-            serde_json::from_value(
-                serde_json::json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}),
-            )
-            .unwrap()
+            let state = json!({"waiting": {"reason": waiting}});
+            let container = json!({"name": "app", "image": "", "imageID": "", "ready": false, "restartCount": restarts, "state": state});
+            serde_json::from_value(json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}))
+                .unwrap()
         };
         assert!(broken(&pod(1, "CrashLoopBackOff")).is_some());
         assert!(broken(&pod(2, "ContainerCreating")).is_some());
