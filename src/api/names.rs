@@ -35,6 +35,8 @@ pub const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// The lowest [`DELETION_COST`]: this pod goes first.
 pub const LOWEST_COST: &str = "-2147483648";
+/// On a pod template: its pods carry the sidecar, and what they run well with is kept as last-known-good.
+pub const SIDECAR_LABEL: &str = "restart-controller.dev/sidecar";
 /// Name of the sidecar's container.
 pub const SIDECAR_CONTAINER: &str = "restart-sidecar";
 

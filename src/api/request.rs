@@ -115,7 +115,7 @@ fn default_progress_deadline() -> i32 {
 }
 
 /// A workload of apps/v1 in the same namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
     /// Deployment, StatefulSet or DaemonSet.
@@ -126,7 +126,7 @@ pub struct TargetRef {
 }
 
 /// Kinds of workloads, all of apps/v1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum TargetKind {
     /// A Deployment.
     Deployment,

@@ -61,6 +61,35 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What is known of a workload before anything around it has been read.
+    #[must_use]
+    pub fn new(namespace: &str, request: RestartRequest, workload: Option<Workload>, resolved: Resolved) -> Self {
+        Self {
+            request,
+            triggered: false,
+            ahead: None,
+            hooks: vec![],
+            namespace: namespace.to_owned(),
+            namespace_terminating: false,
+            workload,
+            resolved,
+            history: None,
+            pods: vec![],
+            surroundings: Surroundings::default(),
+            config: vec![],
+            missing_config_maps: vec![],
+            shared: BTreeMap::new(),
+            holder_gone: false,
+            plan: None,
+            again: None,
+            others_under_way: 0,
+            exclusive_claims: vec![],
+            hash_selectors: vec![],
+            adopters: vec![],
+            leaving_nodes: vec![],
+        }
+    }
+
     /// Name of the request.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -135,6 +164,8 @@ pub struct Surroundings {
 pub struct ConfigMapFacts {
     /// As recorded in the status, or as it will be.
     pub entry: SnapshotEntry,
+    /// The pods start without it; said only of what the pod template refers to, before the copies are recorded.
+    pub optional: bool,
     /// The ConfigMap that the pods use.
     pub live: Option<ConfigMap>,
     /// What is promoted over it; read only until the copies are recorded.

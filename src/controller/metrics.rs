@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every metric as it is scraped, with what it means.
-pub const TABLE: [(&str, &str); 16] = [
+pub const TABLE: [(&str, &str); 17] = [
     ("controller_runtime_reconcile_total", "Passes, by result: success, error or panic"),
     ("controller_runtime_reconcile_errors_total", "Passes that ended with an error, by its category"),
     ("controller_runtime_reconcile_panics_total", "Passes that panicked: each is a fault of restart-controller"),
@@ -27,6 +27,10 @@ pub const TABLE: [(&str, &str); 16] = [
     (
         "restart_controller_hooks_total",
         "Hooks that ended, by when (pre or post) and result: success, failure or timeout",
+    ),
+    (
+        "restart_controller_baseline_total",
+        "Looks at what a workload runs well with, by result: recorded, known, unproven, busy, gone, conflict or error",
     ),
     ("restart_controller_drain_wait_seconds", "Time from the cordon of a pod to the end of its last request"),
     ("restart_controller_config_reloads_total", "Changes of the configuration file, by result: success or error"),
@@ -55,6 +59,7 @@ pub struct Metrics {
     evictions: Counters,
     restores: Counters,
     hooks: PairCounters,
+    baselines: Counters,
     drains: Histogram,
     reloads: Counters,
     undecodable: Counter,
@@ -76,6 +81,7 @@ impl Default for Metrics {
             evictions: Counters::default(),
             restores: Counters::default(),
             hooks: PairCounters::default(),
+            baselines: Counters::default(),
             drains: slow(),
             reloads: Counters::default(),
             undecodable: Counter::default(),
@@ -132,6 +138,11 @@ impl Metrics {
         self.hooks.get_or_create(&[("when", when), ("result", result)]).inc();
     }
 
+    /// A look at what a workload runs well with ended.
+    pub fn baseline(&self, result: &'static str) {
+        self.baselines.get_or_create(&[("result", result)]).inc();
+    }
+
     /// A pod's last request ended so long after its cordon.
     pub fn drained(&self, after: Duration) {
         self.drains.observe(after.as_secs_f64());
@@ -179,6 +190,7 @@ impl Metrics {
         register(&mut registry, "restart_controller_evictions_total", self.evictions.clone());
         register(&mut registry, "restart_controller_restores_total", self.restores.clone());
         register(&mut registry, "restart_controller_hooks_total", self.hooks.clone());
+        register(&mut registry, "restart_controller_baseline_total", self.baselines.clone());
         register(&mut registry, "restart_controller_drain_wait_seconds", self.drains.clone());
         register(&mut registry, "restart_controller_config_reloads_total", self.reloads.clone());
         register(&mut registry, "restart_controller_undecodable_objects_total", self.undecodable.clone());
@@ -221,6 +233,7 @@ mod tests {
         metrics.eviction("success");
         metrics.restore("success");
         metrics.hook("pre", "success");
+        metrics.baseline("recorded");
         metrics.drained(Duration::from_secs(2));
         metrics.config_reloaded(true);
         metrics.undecodable();

@@ -8,6 +8,7 @@ mod act;
 pub mod admin;
 pub mod args;
 mod backoff;
+mod baseline;
 pub mod config;
 pub mod context;
 pub mod error;
@@ -137,7 +138,10 @@ async fn term(args: &Args, passes: &Arc<Passes>, health: &Health, stop: &watch::
 /// What a leader does, and nobody else: each loop ends by itself after `stop`, and all of them with the process when the
 /// Lease is lost.
 async fn lead(args: &Args, passes: &Arc<Passes>, health: &Health, stop: &watch::Receiver<bool>) {
-    restarts(&scopes(args), passes, health.watchdog.pulse("the passes"), stop).await;
+    let scopes = scopes(args);
+    let restarts = restarts(&scopes, passes, health.watchdog.pulse("the passes"), stop);
+    // The passes end when they are asked to; nothing is lost by what else is under way then.
+    tokio::select! { () = restarts => {}, () = baseline::run(passes.context.clone(), &scopes) => {} }
 }
 
 /// After the last pass: nothing is written any more, what was sent is answered, and the next replica may begin.

@@ -67,6 +67,14 @@ pub async fn copy(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
     Ok(Done::Yes)
 }
 
+/// Copies what new pods start on.
+pub async fn copy_candidate(ctx: &Context, facts: &Facts, config: &ConfigMapFacts) -> Result<(), Error> {
+    match config.from.as_ref().or(config.live.as_ref()) {
+        Some(source) => one_copy(ctx, facts, &config.entry.candidate, &config.entry.candidate_sha256, source).await,
+        None => Ok(()),
+    }
+}
+
 /// Labels and annotations of the original stay there: a copy that carried them would be pruned by GitOps tools.
 async fn one_copy(ctx: &Context, facts: &Facts, name: &str, sha256: &str, source: &ConfigMap) -> Result<(), Error> {
     let mut metadata = metadata(facts, name, "snapshot")?;

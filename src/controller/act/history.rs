@@ -24,7 +24,7 @@ use std::cmp::Reverse;
 const SPARE_COPIES: usize = 3;
 
 /// Bound of `status.lastKnownGood`.
-const MOST_CONFIG_MAPS: usize = 64;
+pub const MOST_CONFIG_MAPS: usize = 64;
 
 /// Runs with a trigger whose keys are known (DESIGN 5).
 const KEYS: usize = 512;
@@ -52,7 +52,8 @@ fn manager() -> PatchParams {
     PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-fn api(ctx: &Context, facts: &Facts) -> Api<RestartHistory> {
+/// The histories of the workload's namespace.
+pub fn api(ctx: &Context, facts: &Facts) -> Api<RestartHistory> {
     Api::namespaced(ctx.writer.clone(), &facts.namespace)
 }
 
@@ -66,7 +67,7 @@ pub async fn take(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
         Some(history) => {
             call(what("put the finalizer on"), api.replace(&name, &params(), &with_finalizer(history, true))).await?
         }
-        None => call(what("create"), api.create(&params(), &new(facts, &name))).await?,
+        None => call(what("create"), api.create(&params(), &with_finalizer(&new(facts, &name), true))).await?,
     };
     let phase = facts.request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Preparing);
     let spec = serde_json::to_value(&facts.request.spec).map_err(|error| Error::Internal(error.to_string()))?;
@@ -117,7 +118,14 @@ fn new(facts: &Facts, name: &str) -> RestartHistory {
     };
     let mut history = RestartHistory::new(name, RestartHistorySpec { target_ref: target });
     history.metadata.owner_references = Some(vec![owner]);
-    with_finalizer(&history, true)
+    history
+}
+
+/// Makes the workload's history while no run holds it.
+pub async fn create(ctx: &Context, facts: &Facts) -> Result<RestartHistory, Error> {
+    let name = history_name(&facts.request, facts.workload_uid());
+    let what = format!("create RestartHistory {}/{name}", facts.namespace);
+    call(what, api(ctx, facts).create(&params(), &new(facts, &name))).await
 }
 
 /// Writes the result and makes the history idle. The finalizer goes first: a crash in between leaves the lock held,
@@ -182,7 +190,7 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
 }
 
 /// In place of what was known of that ConfigMap. Of more than the schema holds, those that were learnt first go.
-fn now_good(known_good: &mut Vec<LastKnownGood>, known: LastKnownGood) {
+pub fn now_good(known_good: &mut Vec<LastKnownGood>, known: LastKnownGood) {
     known_good.retain(|old| old.config_map != known.config_map);
     known_good.push(known);
     let surplus = known_good.len().saturating_sub(MOST_CONFIG_MAPS);
@@ -214,13 +222,24 @@ pub async fn delete_request(ctx: &Context, facts: &Facts) -> Result<Done, Error>
 
 /// Deletes copies that nobody needs any more.
 async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error> {
+    let surplus = surplus(ctx, facts, good).await?;
+    delete_copies(ctx, facts, surplus).await
+}
+
+/// Copies that nobody needs any more once these ConfigMaps' present content is last-known-good.
+pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<String>, Error> {
     let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
     let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
-    let mut copies = call(format!("list copies in {}", facts.namespace), api.list(&params)).await?.items;
+    let mut copies = call(format!("list copies in {}", facts.namespace), api.list_metadata(&params)).await?.items;
     copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
     let kept = kept(facts, good);
     let names = copies.into_iter().filter_map(|copy| copy.metadata.name).filter(|name| !kept.contains(name));
-    for name in names.skip(SPARE_COPIES) {
+    Ok(names.skip(SPARE_COPIES).collect())
+}
+
+/// Deletes them.
+pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<String>) -> Result<(), Error> {
+    for name in copies {
         delete(ctx, facts, &name).await?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no decision is made here: what an effect meets (a conflict, a budget's no) is seen by the next pass.
 
+pub mod baseline;
 mod config_maps;
 mod history;
 mod hooks;

@@ -51,7 +51,15 @@ fn config(name: &str) -> ConfigMapFacts {
         promoted: true,
         restored: false,
     };
-    ConfigMapFacts { entry, live: None, from: None, digest: String::new(), snapshot: None, candidate: None }
+    ConfigMapFacts {
+        entry,
+        optional: false,
+        live: None,
+        from: None,
+        digest: String::new(),
+        snapshot: None,
+        candidate: None,
+    }
 }
 
 #[test]

@@ -15,10 +15,11 @@ use kube::api::Api;
 /// A ConfigMap that the restart is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    name: String,
+    /// Its name.
+    pub name: String,
     from: Option<String>,
     /// The pods start without it.
-    optional: bool,
+    pub optional: bool,
 }
 
 /// What was read, and the names of what does not exist.
@@ -50,7 +51,8 @@ pub async fn read(
     Ok(read)
 }
 
-async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Option<ConfigMap>, Error> {
+/// A ConfigMap, if it exists.
+pub async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Option<ConfigMap>, Error> {
     call(format!("read ConfigMap {name}"), api.get_opt(name)).await
 }
 
@@ -59,7 +61,8 @@ async fn recorded(api: &Api<ConfigMap>, snapshot: &Snapshot, read: &mut Read) ->
         let live = get(api, &entry.name).await?;
         let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
         let digest = live.as_ref().map(digest).unwrap_or_default();
-        read.found.push(ConfigMapFacts { entry: entry.clone(), live, from: None, digest, snapshot, candidate });
+        let entry = entry.clone();
+        read.found.push(ConfigMapFacts { entry, optional: false, live, from: None, digest, snapshot, candidate });
     }
     Ok(())
 }
@@ -95,12 +98,13 @@ async fn one(
     let entry = entry(&wanted.name, &live, from.as_ref(), good, workload_uid);
     let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
     let digest = digest(&live);
-    read.found.push(ConfigMapFacts { entry, live: Some(live), from, digest, snapshot, candidate });
+    let optional = wanted.optional;
+    read.found.push(ConfigMapFacts { entry, optional, live: Some(live), from, digest, snapshot, candidate });
     Ok(())
 }
 
 /// What a promoted ConfigMap goes back to is what it held; one edited in place goes back to last-known-good (DESIGN 3).
-fn entry(
+pub fn entry(
     name: &str,
     live: &ConfigMap,
     from: Option<&ConfigMap>,
@@ -147,7 +151,7 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
 }
 
 /// What the request names, or all that the pod template refers to.
-fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> {
+pub fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> {
     if let Some(named) = &request.spec.config.config_maps {
         return named
             .iter()

@@ -112,7 +112,15 @@ mod tests {
             promoted: false,
             restored: false,
         };
-        ConfigMapFacts { entry, live: None, from: None, digest: digest.into(), snapshot: None, candidate: None }
+        ConfigMapFacts {
+            entry,
+            optional: false,
+            live: None,
+            from: None,
+            digest: digest.into(),
+            snapshot: None,
+            candidate: None,
+        }
     }
 
     #[test]

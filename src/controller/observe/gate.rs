@@ -23,8 +23,8 @@ pub fn gate(facts: &Facts, pods: &[Pod]) -> Gate {
     missing(facts, &own).map_or(Gate::Open, Gate::Waiting)
 }
 
-/// What is missing, if anything is.
-fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
+/// What is missing until the workload's own pods are all there and serving, without a judgement of what went before.
+pub fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
     let Some(workload) = &facts.workload else { return Some("the workload does not exist".to_owned()) };
     let wanted = workload.replicas();
     if own.len() != wanted {

@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here changes the cluster (an eviction with `dryRun` asks, it does not evict), and nothing
 //! after it can fail to read.
 
+pub mod baseline;
 mod budget;
 mod check;
 mod config_maps;

@@ -27,7 +27,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     };
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
     let (workload, around, namespace_terminating, leaving_nodes, plan, again, others) = futures::try_join!(
-        workload::read(ctx, namespace, &request),
+        workload::read(ctx, namespace, &request.spec.target_ref),
         surroundings::read(ctx, namespace),
         terminating(ctx, namespace, &request),
         surroundings::leaving_nodes(ctx, &request),
@@ -49,7 +49,6 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         holder_gone(ctx, namespace, &request, history.as_ref()),
     )?;
     let mut facts = Facts {
-        namespace: namespace.to_owned(),
         namespace_terminating,
         pods,
         holder_gone,
@@ -59,18 +58,11 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         others_under_way: others.iter().filter(|other| under_way(other)).count(),
         ahead: ahead(&others, &request),
         triggered,
-        shared: BTreeMap::new(),
-        hooks: vec![],
-        exclusive_claims: vec![],
-        hash_selectors: vec![],
-        adopters: vec![],
-        request,
-        workload,
-        resolved,
         history,
         surroundings: around,
         config: config.found,
         missing_config_maps: config.missing,
+        ..Facts::new(namespace, request, workload, resolved)
     };
     facts.hooks = hooks::read(ctx, &facts).await?;
     if before_the_run(&facts.request) {
@@ -124,7 +116,8 @@ async fn terminating(ctx: &Context, namespace: &str, request: &RestartRequest) -
     Ok(namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }
 
-async fn history(
+/// The workload's history, if it has one.
+pub async fn history(
     ctx: &Context,
     namespace: &str,
     request: &RestartRequest,
@@ -156,9 +149,14 @@ async fn holder_gone(
 
 /// The requests of the namespace, while this one waits for its turn.
 async fn others(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Vec<RestartRequest>, Error> {
-    if !matches!(phase(request), None | Some(Phase::Pending)) {
-        return Ok(vec![]);
+    match phase(request) {
+        None | Some(Phase::Pending) => requests(ctx, namespace).await,
+        Some(_) => Ok(vec![]),
     }
+}
+
+/// The requests of the namespace that can be read.
+pub async fn requests(ctx: &Context, namespace: &str) -> Result<Vec<RestartRequest>, Error> {
     // One request that cannot be read must not keep the others of its namespace waiting (I11).
     let api: Api<DeserializeGuard<RestartRequest>> = Api::namespaced(ctx.reader.clone(), namespace);
     let all = call(format!("list RestartRequests in {namespace}"), api.list(&ListParams::default())).await?;

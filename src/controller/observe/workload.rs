@@ -3,7 +3,7 @@
 //! **Invariant:** what stands between a workload and its pods (a `ReplicaSet`, a revision) counts only if the workload
 //! controls it: other people's objects may carry the same labels.
 
-use crate::api::{RestartRequest, TargetKind, names};
+use crate::api::{TargetKind, TargetRef, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::PodFacts;
@@ -17,9 +17,8 @@ use serde::de::DeserializeOwned;
 use std::cmp::Reverse;
 use std::fmt::Debug;
 
-/// The request's workload, if it exists.
-pub async fn read(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Option<Workload>, Error> {
-    let target = &request.spec.target_ref;
+/// The workload, if it exists.
+pub async fn read(ctx: &Context, namespace: &str, target: &TargetRef) -> Result<Option<Workload>, Error> {
     match target.kind {
         TargetKind::Deployment => deployment(ctx, namespace, &target.name).await,
         TargetKind::StatefulSet => {
