@@ -40,6 +40,33 @@ fn the_result_is_written_the_lock_released_and_the_finalizer_removed() {
             over(completed()).but(|o| (o.finalizer, o.asked.generation_unseen) = (false, true)),
             "record Completed/Finished Completed",
         ),
+        (
+            "another trigger asks for another run",
+            over(completed()).but(|o| (o.finalizer, o.asked.triggered) = (false, true)),
+            "record Pending/Queued Triggered",
+        ),
+        ("after the finalizer is gone", over(completed()).but(|o| o.asked.triggered = true), "remove finalizer"),
+        (
+            "not of a request that is being deleted",
+            over(completed()).but(|o| (o.finalizer, o.asked.triggered, o.asked.deleting) = (false, true, true)),
+            "rest",
+        ),
+        (
+            "when its time is over the request is deleted",
+            over(completed()).but(|o| (o.finalizer, o.asked.expired) = (false, true)),
+            "delete request",
+        ),
+        ("not before the finalizer is gone", over(completed()).but(|o| o.asked.expired = true), "remove finalizer"),
+        (
+            "once",
+            over(completed()).but(|o| (o.finalizer, o.asked.expired, o.asked.deleting) = (false, true, true)),
+            "rest",
+        ),
+        (
+            "not when another run is asked for",
+            over(completed()).but(|o| (o.finalizer, o.asked.expired, o.asked.triggered) = (false, true, true)),
+            "record Pending/Queued Triggered",
+        ),
         ("a cancel changes nothing", over(completed()).but(|o| (o.finalizer, o.asked.cancel) = (false, true)), "rest"),
     ];
     check(rows);

@@ -4,6 +4,8 @@
 
 mod finished;
 mod history;
+mod hooks;
+mod order;
 mod pending;
 mod preparing;
 mod recovering;

@@ -33,6 +33,37 @@ fn a_request_begins_waits_or_is_refused() {
             asked().held_by(Lock::Other("first".into())).judged(Code::SidecarUnavailable),
             "record Failed/Finished AlreadyRestarting",
         ),
+        (
+            "which it waits for if it says Queue",
+            asked().held_by(Lock::Other("first".into())).but(|o| o.asked.queue = true),
+            "record Pending/Queued Queued",
+        ),
+        (
+            "for as long as it takes",
+            queued().held_by(Lock::Other("first".into())).but(|o| o.asked.queue = true).late(),
+            "wait",
+        ),
+        ("until that has ended", queued().but(|o| o.asked.queue = true), "record Preparing/Preparing Preparing"),
+        (
+            "a cancel ends that wait too",
+            queued().held_by(Lock::Other("first".into())).but(|o| (o.asked.queue, o.asked.cancel) = (true, true)),
+            "record Cancelled/Finished Cancelled",
+        ),
+        (
+            "another trigger is the one that it waits with",
+            queued().held_by(Lock::Other("first".into())).but(|o| (o.asked.queue, o.asked.triggered) = (true, true)),
+            "record Pending/Queued Triggered",
+        ),
+        (
+            "a key that is known gets its result, whoever holds the workload",
+            asked().held_by(Lock::Other("first".into())).known(),
+            "record Failed/Finished AlreadyHandled",
+        ),
+        (
+            "and whatever it asks for",
+            asked().known().but(|o| (o.asked.queue, o.asked.cancel) = (true, true)),
+            "record Failed/Finished AlreadyHandled",
+        ),
         ("a rollout of its own is waited for", asked().on_hold(true), "record Pending/Queued Queued"),
         ("once queued it waits", queued().on_hold(true), "wait"),
         ("until the deadline", queued().on_hold(true).late(), "record Failed/Finished RolloutConflict"),

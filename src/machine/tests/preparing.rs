@@ -69,6 +69,28 @@ fn one_thing_comes_after_the_other() {
 }
 
 #[test]
+fn until_the_copies_are_recorded_it_may_lose_its_turn() {
+    let other = || Lock::Other("first".into());
+    let queue = |observed: Observed| observed.held_by(other()).but(|o| o.asked.queue = true);
+    let triggered = |observed: Observed| observed.but(|o| o.asked.triggered = true);
+    let bare = |observed: Observed| observed.but(|o| o.finalizer = false);
+    let rows: Vec<Row> = vec![
+        ("another run was faster: the finalizer goes", queue(uncopied()), "remove finalizer"),
+        ("then it queues", queue(bare(uncopied())), "record Pending/Queued Queued"),
+        (
+            "unless it was cancelled",
+            queue(uncopied()).but(|o| o.asked.cancel = true),
+            "record Preparing/Finishing Cancelled",
+        ),
+        ("later it has lost", queue(unlisted()), "record Preparing/Finishing AlreadyRestarting"),
+        ("another trigger was set: the finalizer goes", triggered(uncopied()).held_by(Lock::Free), "remove finalizer"),
+        ("then it begins anew", bare(triggered(uncopied())).held_by(Lock::Free), "record Pending/Queued Triggered"),
+        ("with the lock it goes on", triggered(uncopied()), "record Preparing/Preparing SnapshotTaken"),
+    ];
+    check(rows);
+}
+
+#[test]
 fn what_stops_it_puts_back_a_promotion_and_nothing_else() {
     let rows: Vec<Row> = vec![
         (
@@ -101,6 +123,8 @@ fn what_stops_it_puts_back_a_promotion_and_nothing_else() {
             unpromoted().content(Content::Other),
             "record Preparing/Finishing RestoreConflict",
         ),
+        ("or the list", unpromoted().but(|o| o.plan.written = false), "record Preparing/Finishing Internal"),
+        ("also after the promotion", ready().but(|o| o.plan.written = false), "record Recovering/Restoring Internal"),
         ("or deletes it", unpromoted().content(Content::Missing), "record Preparing/Finishing RestoreConflict"),
     ];
     check(rows);

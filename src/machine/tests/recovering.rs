@@ -49,6 +49,29 @@ fn configuration_goes_back_first_if_it_is_ours_to_put_back() {
             bad().content(Content::Other),
             "record Recovering/Restoring RestoreConflict a Chosen",
         ),
+        (
+            "that it is back is recorded",
+            bad().but(|o| o.config[0].entry.restored = false),
+            "record Recovering/Restoring ConfigurationRestored a Chosen",
+        ),
+        (
+            "somebody writes the failed content back: it stays",
+            bad().content(Content::Candidate).but(|o| o.config[0].entry.restored = true),
+            "record Recovering/Restoring RestoreConflict a Chosen",
+        ),
+        (
+            "a GitOps tool does",
+            bad().content(Content::Candidate).but(|o| {
+                o.config[0].entry.restored = true;
+                o.config[0].applied_by = Some("Argo CD".into());
+            }),
+            "record Recovering/Restoring RevertedByGitOps a Chosen",
+        ),
+        (
+            "what another workload runs on by now stays",
+            bad().content(Content::Candidate).but(|o| o.config[0].shared_with = Some("Deployment api".into())),
+            "record Recovering/Restoring RestoreConflict a Chosen",
+        ),
         ("a deletion too", bad().content(Content::Missing), "record Recovering/Restoring RestoreConflict a Chosen"),
         (
             "without a baseline it stays",
@@ -130,10 +153,12 @@ fn detached_pods_go_back_in_the_measured_order() {
 fn pods_on_the_bad_configuration_are_replaced_once_more() {
     let back = |second: Pod| restoring(Chosen, old(), second);
     let again = |second: Pod| {
-        back(second).cursor_but(|cursor| {
-            cursor.again = true;
-            cursor.plan.as_mut().expect("a plan").again = Some("again".into());
-        })
+        back(second)
+            .cursor_but(|cursor| {
+                cursor.again = true;
+                cursor.plan.as_mut().expect("a plan").again = Some("again".into());
+            })
+            .but(|o| o.plan.again_written = true)
     };
     let bad = || pod("c", Role::Again);
     let rows: Vec<Row> = vec![
@@ -147,6 +172,11 @@ fn pods_on_the_bad_configuration_are_replaced_once_more() {
             "the list is recorded",
             back(replacement()).but(|o| o.plan.again_written = true),
             "record Recovering/Restoring ReplacingAgain a Chosen",
+        ),
+        (
+            "a list that somebody deletes is written again",
+            again(replacement()).but(|o| o.plan.again_written = false),
+            "write plan again c",
         ),
         ("they get their turn", again(bad()), "record Recovering/Surging Surging c Chosen"),
         (
@@ -168,6 +198,12 @@ fn pods_on_the_bad_configuration_are_replaced_once_more() {
         ("not while our lease makes it so", turn(bad().draining(1)), "detach c"),
         ("not while nobody knows", turn(bad().unready().silent(false)).waiting(), "wait"),
         ("one that serves is detached", turn(bad()), "detach c"),
+        (
+            "a workload that is rolled out meanwhile is left alone",
+            turn(bad()).target(Target::RollingOut),
+            "record Recovering/Restoring Restoring c Chosen",
+        ),
+        ("so is one that is gone", turn(bad()).target(Target::Gone), "record Recovering/Restoring Restoring c Chosen"),
         (
             "a failure here gives up",
             turn(bad().detached()).failing(),

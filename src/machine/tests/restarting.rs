@@ -3,7 +3,7 @@
 use super::world::{Row, check, pod, run};
 use crate::api::PodState::{Chosen, Drained, Forced, Overdue, Terminating};
 use crate::api::{PodState, Step};
-use crate::machine::{Budget, Lock, Observed, RefusedEffect, Role, Soak, Target};
+use crate::machine::{Budget, Content, Lock, Observed, RefusedEffect, Role, Soak, Target};
 
 fn surging(change: impl FnOnce(crate::machine::Pod) -> crate::machine::Pod) -> Observed {
     let pods = vec![change(pod("a", Role::Planned)), pod("b", Role::Planned), pod("c", Role::New)];
@@ -149,6 +149,16 @@ fn the_new_pods_are_watched() {
             "wait",
         ),
         (
+            "one that is not Ready for a moment has failed",
+            verifying().but(|o| o.pods[0].lapsed = true),
+            "record Recovering/Restoring ReplacementUnhealthy",
+        ),
+        (
+            "not one that was told to go",
+            verifying().but(|o| (o.pods[0].lapsed, o.pods[0].terminating, o.soak) = (true, true, Soak::Over)),
+            "record Restarting/Finishing Verified",
+        ),
+        (
             "an old pod that was passed over gets its turn",
             verifying().but(|o| o.pods.push(pod("a", Role::Planned))),
             "record Restarting/Surging Surging a Chosen",
@@ -204,6 +214,23 @@ fn what_may_happen_at_any_time() {
             surging(|pod| pod).refused(RefusedEffect::Other),
             "record Recovering/Restoring Internal a Chosen",
         ),
+        (
+            "a list that somebody deleted ends the run: nobody knows who is left",
+            surging(Pod::detached).but(|o| o.plan.written = false),
+            "record Recovering/Restoring Internal a Chosen",
+        ),
+        ("another trigger waits for the end", surging(Pod::detached).but(|o| o.asked.triggered = true), "wait"),
+        (
+            "configuration that must not change has changed",
+            surging(Pod::detached).content(Content::Other).but(|o| o.asked.reload = false),
+            "record Recovering/Restoring ConfigDrift a Chosen",
+        ),
+        (
+            "or is gone",
+            surging(Pod::detached).content(Content::Missing).but(|o| o.asked.reload = false),
+            "record Recovering/Restoring ConfigDrift a Chosen",
+        ),
+        ("otherwise it may", surging(Pod::detached).content(Content::Other), "wait"),
         ("a lock that somebody deleted is taken again", surging(|pod| pod).held_by(Lock::Free), "take lock"),
         (
             "one that another run has is lost",

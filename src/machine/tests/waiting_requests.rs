@@ -39,6 +39,11 @@ fn rolling_asks_for_leave_while_the_pod_serves() {
             reserving(old().last()).budget(Budget::Allowed(1)),
             "record Recovering/Restoring LastEndpoint a Chosen",
         ),
+        (
+            "unless that may be: it drains while it terminates",
+            reserving(old().last()).budget(Budget::Allowed(1)).but(|o| o.asked.allow_disruption = true),
+            "record WaitingRequests/Draining Draining a Terminating",
+        ),
         ("a lease that is left over ends first", reserving(old().draining(0)), "release a"),
         (
             "a batch that died is passed over",
@@ -53,6 +58,11 @@ fn rolling_asks_for_leave_while_the_pod_serves() {
         (
             "a smaller batch leaves an endpoint",
             both.clone().rolling().parallel(2),
+            "record WaitingRequests/Reserving Reserving a Chosen",
+        ),
+        (
+            "also where the last may go",
+            both.clone().rolling().parallel(2).but(|o| o.asked.allow_disruption = true),
             "record WaitingRequests/Reserving Reserving a Chosen",
         ),
         (

@@ -3,12 +3,13 @@
 //! **Invariant:** a builder starts where all is well; a row changes only what it is about.
 
 use crate::api::{
-    Code, Outcome, Phase, Plan, PodProgress, PodState, Snapshot, SnapshotEntry, SnapshotSource, Step, StrategyType,
-    TimeoutPolicy,
+    Code, HookProgress, HookState, HookTime, Outcome, Phase, Plan, PodProgress, PodState, Snapshot, SnapshotEntry,
+    SnapshotSource, Step, StrategyType, TimeoutPolicy,
 };
 use crate::machine::{
-    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Decision, Drain, Effect, Gate, Hold, Lock,
-    Observed, PlanView, Pod, PodRef, Refusal, RefusedEffect, Role, Soak, Target, Verdict, plan,
+    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Decision, Drain, Effect, Gate, Handled, Hold,
+    HookRun, HookView, Lock, Observed, PlanView, Pod, PodRef, Refusal, RefusedEffect, Role, Soak, Target, Verdict,
+    plan,
 };
 
 /// A row: a sentence, what is seen, what is decided.
@@ -34,7 +35,9 @@ pub fn brief(decision: &Decision) -> String {
         Decision::Record(change) => {
             let pods: Vec<String> =
                 change.batch.iter().map(|progress| format!(" {} {:?}", progress.name, progress.state)).collect();
-            format!("record {:?}/{:?} {}{}", change.phase, change.step, change.reason, pods.concat())
+            let hooks = change.hooks.iter().flatten().map(|hook| format!(" {}:{:?}", hook.name, hook.state));
+            let rest = pods.into_iter().chain(hooks).collect::<String>();
+            format!("record {:?}/{:?} {}{rest}", change.phase, change.step, change.reason)
         }
     }
 }
@@ -132,6 +135,10 @@ impl Pod {
     pub(super) fn stale(self) -> Self {
         let drain = Drain::Cordoned { stale: true, in_flight: 1, quiet: false, overdue: false };
         Self { drain, ..self.unready() }
+    }
+
+    pub(super) fn leaving(self) -> Self {
+        Self { leaving: true, ..self }
     }
 
     pub(super) fn silent(self, overdue: bool) -> Self {
@@ -297,6 +304,19 @@ impl Observed {
 
     pub(super) fn on_hold(self, bounded: bool) -> Self {
         self.but(|observed| observed.hold = Some(Hold { message: "a rollout".into(), bounded }))
+    }
+
+    /// A run with this key has failed.
+    pub(super) fn known(self) -> Self {
+        let handled = Handled { result: Phase::Failed, code: Some(Code::ReplacementUnhealthy) };
+        self.but(|observed| observed.handled = Some(handled))
+    }
+
+    /// A hook named `name`, and what the status says of it.
+    pub(super) fn hook(self, time: HookTime, name: &str, run: HookRun, noted: Option<HookState>) -> Self {
+        let noted = noted.map(|state| HookProgress { time, name: name.into(), state, message: String::new() });
+        self.but(|observed| observed.hooks.push(HookView { time, name: name.into(), ignore: false, run }))
+            .cursor_but(|cursor| cursor.hooks.extend(noted))
     }
 
     pub(super) fn judged(self, code: Code) -> Self {
