@@ -221,8 +221,8 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn from<T: serde::de::DeserializeOwned>(value: Value) -> Box<T> {
-        Box::new(serde_json::from_value(value).unwrap())
+    fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
     }
 
     #[test]
