@@ -22,6 +22,8 @@ pub struct Facts {
     pub ahead: Option<String>,
     /// The hooks and what has become of them.
     pub hooks: Vec<HookView>,
+    /// Why some hook can only fail; looked for until the run begins.
+    pub bad_hook: Option<String>,
     /// The namespace of everything.
     pub namespace: String,
     /// That namespace is being deleted.
@@ -69,6 +71,7 @@ impl Facts {
             triggered: false,
             ahead: None,
             hooks: vec![],
+            bad_hook: None,
             namespace: namespace.to_owned(),
             namespace_terminating: false,
             workload,

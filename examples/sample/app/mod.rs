@@ -5,6 +5,7 @@
 
 mod config;
 mod ledger;
+mod received;
 mod work;
 
 use crate::http::{self, Body, json, listen, text};
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use config::Config;
 pub use ledger::Ledger;
+pub use received::Received;
 
 /// The arguments of `sample app`.
 #[derive(Args)]
@@ -32,6 +34,9 @@ pub struct Options {
     /// The configuration file (YAML), read once at start; without it the defaults hold.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Read the configuration, say whether the service would start on it, and end.
+    #[arg(long)]
+    check: bool,
     /// How long to do nothing before serving.
     #[arg(long, default_value_t = 0)]
     start_delay_millis: u64,
@@ -52,12 +57,14 @@ pub struct App {
     pub ledger: Arc<Ledger>,
     /// Somebody has asked it to look unhealthy.
     pub sick: AtomicBool,
+    /// What `/hook` was sent.
+    pub received: Received,
 }
 
 impl App {
     /// As its configuration says.
     pub fn new(config: Config, ledger: Arc<Ledger>) -> Self {
-        Self { config, ledger, sick: AtomicBool::new(false) }
+        Self { config, ledger, sick: AtomicBool::new(false), received: Received::default() }
     }
 }
 
@@ -68,6 +75,9 @@ pub async fn run(options: Options) -> Result<(), String> {
     println!("sample: configuration: {}", json!(config));
     if config.exit_at_start {
         return Err("the configuration says exitAtStart: true; exiting".into());
+    }
+    if options.check {
+        return Ok(());
     }
     tokio::time::sleep(Duration::from_millis(options.start_delay_millis)).await;
     let ledger = Ledger::connect(options.ledger.or_else(ledger::from_environment), options.pod).await;
@@ -103,10 +113,12 @@ async fn route(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
             tokio::spawn(exit_after(Duration::from_millis(100), "POST /exit was asked for"));
             text(StatusCode::OK, "exiting")
         }
+        "/hook" => app.received.take(request).await,
+        "/hooks" => app.received.all(),
         "/config" => json(StatusCode::OK, &json!({"config": app.config, "ledger": app.ledger.state()})),
         _ => text(
             StatusCode::NOT_FOUND,
-            "paths are /work?id=...&millis=...&chunks=..., /healthz, /config, and POST /sick and /exit",
+            "paths are /work?id=...&millis=...&chunks=..., /healthz, /config, /hook?status=...&millis=..., /hooks, and POST /sick and /exit",
         ),
     }
 }

@@ -19,6 +19,10 @@ use kube::api::{Api, DeleteParams, ListParams, Preconditions};
 pub async fn run(ctx: &Context, facts: &Facts, time: HookTime, name: &str) -> Result<Done, Error> {
     let Some(hook) = find(&facts.request, time, name) else { return Ok(Done::NotNow) };
     if let Some(http) = &hook.http {
+        // Writes to the API server are fenced by themselves.
+        if !ctx.leader.leading() {
+            return Ok(Done::NotNow);
+        }
         request(ctx, facts, time, hook, http)?;
     }
     if let Some(template) = &hook.job {

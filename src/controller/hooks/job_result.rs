@@ -17,6 +17,7 @@ const SLACK: Duration = Duration::from_secs(10);
 pub fn result(hook: &Hook, job: &Job, pods: &[Pod], known_for: Duration, waiting: &str) -> HookRun {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let said = said(pods).or_else(|| (!waiting.is_empty()).then(|| waiting.to_owned()));
+    let said = said.or_else(|| no_pod(job, pods));
     let also = said.map(|said| format!("; {said}")).unwrap_or_default();
     if condition(job, "Complete").is_some() {
         return HookRun::Succeeded;
@@ -32,6 +33,13 @@ pub fn result(hook: &Hook, job: &Job, pods: &[Pod], known_for: Duration, waiting
         None if known_for > limit(hook) + SLACK => late(),
         None => HookRun::Running,
     }
+}
+
+/// Admission refuses pods, not Jobs: only the Job's Events say so.
+fn no_pod(job: &Job, pods: &[Pod]) -> Option<String> {
+    let status = job.status.clone().unwrap_or_default();
+    let never = pods.is_empty() && status.failed.unwrap_or(0) + status.active.unwrap_or(0) == 0;
+    never.then(|| "no pod of it is there; kubectl describe job says why".to_owned())
 }
 
 fn condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {
@@ -90,7 +98,7 @@ mod tests {
         } else {
             json!([{"type": condition, "status": "True", "reason": reason, "message": "why"}])
         };
-        serde_json::from_value(json!({"metadata": {"name": "web-pre-check"}, "spec": {"template": {}}, "status": {"conditions": conditions}})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "web-pre-check"}, "spec": {"template": {}}, "status": {"failed": 1, "conditions": conditions}})).unwrap()
     }
 
     fn pod(state: &Value) -> Pod {

@@ -7,6 +7,7 @@
 //! **Invariant:** nothing is decided here, and losing this memory never starts a second Job nor sends another key.
 
 pub mod address;
+pub mod ask;
 pub mod body;
 pub mod http;
 pub mod job;

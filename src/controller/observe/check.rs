@@ -6,7 +6,7 @@ use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::rollout::{Rollout, rollout};
-use crate::controller::observe::{budget, configuration, endpoints, gate, hooks, pods};
+use crate::controller::observe::{budget, configuration, endpoints, gate, pods};
 use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
@@ -44,8 +44,8 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
         surge(facts, workload)?;
     }
     configuration::check(facts, limits)?;
-    if let Some(message) = hooks::obstacle(facts) {
-        return verdict(Code::InvalidSpec, message);
+    if let Some(message) = &facts.bad_hook {
+        return verdict(Code::InvalidSpec, message.clone());
     }
     // Pods that come and go are no reason to refuse: the run waits for them first.
     if gate::unsettled(facts).is_some() {

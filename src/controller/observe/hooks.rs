@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a hook that the status does not call running is not looked for: what it left behind decides nothing.
 
-use crate::api::{FailurePolicy, Hook, HookState, HookTime, JobHook, RestartRequest, Step};
+use crate::api::{FailurePolicy, Hook, HookState, HookTime, RestartRequest, Step};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
@@ -73,17 +73,29 @@ async fn of_job(ctx: &Context, facts: &Facts, time: HookTime, hook: &Hook, key: 
 }
 
 /// Why some hook can only fail; looked for before the run begins, where nothing has to be put back.
-#[must_use]
-pub fn obstacle(facts: &Facts) -> Option<String> {
-    hooks::all(&facts.request).find_map(|(time, hook)| {
-        let why = wrong(facts, time, hook).err()?;
-        Some(format!("spec.hooks.{} {}: {why}", word(time), hook.name))
-    })
+pub async fn bad(ctx: &Context, facts: &Facts) -> Result<Option<String>, Error> {
+    let step = facts.request.status.as_ref().and_then(|status| status.step);
+    if !matches!(step, None | Some(Step::Queued)) {
+        return Ok(None);
+    }
+    for (time, hook) in hooks::all(&facts.request) {
+        if let Some(why) = wrong(ctx, facts, time, hook).await? {
+            return Ok(Some(format!("spec.hooks.{} {}: {why}", word(time), hook.name)));
+        }
+    }
+    Ok(None)
 }
 
-fn wrong(facts: &Facts, time: HookTime, hook: &Hook) -> Result<(), String> {
-    if let Some(http) = &hook.http {
-        hooks::url::parse(&http.url)?;
+async fn wrong(ctx: &Context, facts: &Facts, time: HookTime, hook: &Hook) -> Result<Option<String>, Error> {
+    if let Some(why) = hook.http.as_ref().and_then(|http| hooks::url::parse(&http.url).err()) {
+        return Ok(Some(why));
     }
-    hook.job.as_ref().map_or(Ok(()), |template: &JobHook| job::build(facts.into(), time, hook, template).map(|_| ()))
+    let Some(template) = &hook.job else { return Ok(None) };
+    match job::build(facts.into(), time, hook, template) {
+        Err(why) => Ok(Some(why)),
+        Ok(job) => {
+            let refused = hooks::ask::refusal(ctx, &facts.namespace, &job).await?;
+            Ok(refused.map(|why| format!("the API server would refuse its Job: {why}")))
+        }
+    }
 }

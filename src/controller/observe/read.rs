@@ -65,6 +65,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
         ..Facts::new(namespace, request, workload, resolved)
     };
     facts.hooks = hooks::read(ctx, &facts).await?;
+    facts.bad_hook = hooks::bad(ctx, &facts).await?;
     if before_the_run(&facts.request) {
         surroundings::obstacles(ctx, &mut facts).await?;
     }

@@ -7,6 +7,7 @@ mod control;
 mod controller_killed;
 mod failing_configuration;
 mod force;
+mod hooks;
 mod input;
 mod killed_by_others;
 mod late_requests;
@@ -51,6 +52,7 @@ pub fn under_load() -> Vec<Scenario> {
         "late requests are rejected by cordoned pods alone and served elsewhere", "reject", late_requests::rejected;
         "force waits for no request, the pods' own end for those it has time for", "force", force::under_load;
         "maxParallel as a count and a percentage: never more pods at once", "parallel", max_parallel::count_and_percent;
+        "a hook that fails after the restart: everything goes back and nothing is lost", "hook-after", hooks::http::failing_after;
         "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
         "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
     }
@@ -77,6 +79,7 @@ pub fn controller_killed() -> Vec<Scenario> {
         "the controller killed in every phase of Surge loses and repeats nothing", "kill-surge", controller_killed::surge;
         "the controller killed in every phase of Rolling loses and repeats nothing", "kill-rolling", controller_killed::rolling;
         "the controller killed while a failure is put back: everything is back", "kill-recovering", controller_killed::recovering;
+        "the controller killed while hooks run: a Job ran once, a request was sent with one key", "kill-hooks", hooks::killed::job_and_request;
         "the controller killed for good: the cordoned pod is back within 33 s", "kill-for-good", controller_killed::for_good;
     }
 }
@@ -92,6 +95,13 @@ pub fn without_load() -> Vec<Scenario> {
         "a request made anew with its old trigger ends at once as before", "made-anew", trigger::made_anew;
         "the lock edited in mid-run: the run stops where it is and says so", "lock", lock::edited;
         "two requests at once: the second is refused", "two", lifecycle::two_at_once;
+        "hooks over HTTP are called once each and told what is restarted", "hooks-http", hooks::http::called_once;
+        "a hook that fails before the restart: nothing is touched, or it is ignored", "hook-before", hooks::http::failing_before;
+        "a Job checks the candidate before it is promoted", "hook-job", hooks::job::checks_the_candidate;
+        "cancelled and deleted while a hook's Job runs: the Job is gone", "hook-ended", hooks::ended::cancelled_and_deleted;
+        "hooks that call what they may not fail when they are called", "hook-calls", hooks::refused::when_called;
+        "hooks that can only fail are refused before the run", "hook-refused", hooks::refused::before_the_run;
+        "a hook's Job that never starts says what it waited for", "hook-image", hooks::job::never_starts;
         "a replacement that a quota forbids: said soon, given up, put back", "no-room", capacity::no_room_for_a_replacement;
         "a replacement that no node takes: said soon, given up, put back", "no-node", capacity::no_node_for_a_replacement;
         "a pod without a sidecar is refused, and restarted with force", "no-sidecar", sidecar::missing;

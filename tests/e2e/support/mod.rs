@@ -9,6 +9,7 @@ pub mod controller;
 pub mod figures;
 pub mod load;
 pub mod pods;
+pub mod receiver;
 pub mod request;
 pub mod space;
 pub mod wait;
