@@ -286,12 +286,14 @@ fn default_hook_timeout() -> i32 {
     30
 }
 
-/// An HTTP request.
+/// An HTTP request. POST and PUT carry JSON: request, run, hook, time, phase, target, reason, requestedBy and trigger. Each
+/// has the header Idempotency-Key, the same however often it is sent: a controller that is restarted meanwhile sends it
+/// again, and a receiver that honours the key acts once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpHook {
-    /// Where to: `http://` or `https://`, a Service of the cluster or any other host; loopback and link-local addresses
-    /// are refused, redirects are not followed.
+    /// Where to: `http://` or `https://`, a Service of the cluster or any other host; a name without a dot is a Service of
+    /// this namespace. Loopback and link-local addresses are refused, redirects are not followed.
     #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://.+"))]
     pub url: String,
     /// Its method.
@@ -314,7 +316,9 @@ pub enum HttpMethod {
     Put,
 }
 
-/// A Job.
+/// A Job, made once for each run and deleted an hour after its end unless its template says otherwise. Its pods run as the
+/// namespace's service account default, without its token unless the template mounts it, are not tried again unless
+/// backoffLimit says so, and must not have the labels of the workload's pods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobHook {

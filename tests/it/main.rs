@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that meets nothing fails
 
 mod apiserver;
+mod hooks;
 mod sidecar;
 mod sidecar_client;
 mod walls;

@@ -56,7 +56,13 @@ pub fn waiting(pods: &[Pod]) -> Option<String> {
             waiting.reason.filter(|reason| !["ContainerCreating", "PodInitializing"].contains(&reason.as_str()))?;
         Some(format!("container {}: {reason}: {}", status.name, excerpt(&waiting.message.unwrap_or_default())))
     };
-    find(pods, waiting)
+    find(pods, waiting).or_else(|| pods.iter().find_map(unschedulable))
+}
+
+fn unschedulable(pod: &Pod) -> Option<String> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let found = conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    Some(format!("no node takes its pod: {}", excerpt(found.message.as_deref().unwrap_or_default())))
 }
 
 /// What a container said that ended with an error.

@@ -51,13 +51,13 @@ async fn candidate(space: &Space, yaml: &str) -> Result {
 pub async fn never_starts(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(1).deploy(space).await?;
     let before = Before::look(&app).await?;
-    let mut hook = job("check", &["app"], json!({"timeoutSeconds": 6}));
+    let mut hook = job("check", &["app"], json!({"timeoutSeconds": 12}));
     let container = &mut hook["job"]["template"]["spec"]["template"]["spec"]["containers"][0];
     container["image"] = json!("restart-controller.dev/no-such-image:1");
     container["imagePullPolicy"] = json!("Never");
     let request = Request::apply(space, "web", "web", json!({"hooks": {"pre": [hook]}})).await?;
     let status = request.failed(Code::HookFailed, 40).await?;
-    for words in ["hook check failed: not over within 6 s", "container sample: ErrImageNeverPull"] {
+    for words in ["hook check failed: not over within 12 s", "container sample: ErrImageNeverPull"] {
         ensure!(status.message.contains(words), "the message does not say {words:?}: {}", status.message);
     }
     before.same(&app).await?;
