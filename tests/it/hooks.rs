@@ -177,3 +177,15 @@ async fn a_host_that_speaks_no_tls_or_is_not_there_fails_in_a_sentence() {
     let said = send(call(format!("http://{nobody}/"))).await.unwrap_err();
     assert!(said.contains(&format!("no connection to {nobody}: ")), "{said}");
 }
+
+#[tokio::test]
+async fn https_is_spoken_to_who_a_trusted_authority_vouches_for() {
+    assert!(
+        std::env::var_os("SSL_CERT_FILE").is_some(),
+        "the cluster's authority is not trusted: run these by `make it`"
+    );
+    let server = kube::Config::infer().await.unwrap().cluster_url;
+    send(Call { method: HttpMethod::Get, ..call(format!("{server}livez")) }).await.unwrap();
+    let said = send(Call { method: HttpMethod::Get, ..call(format!("{server}api")) }).await.unwrap_err();
+    assert!(said.contains("/api: answered 40"), "{said}");
+}

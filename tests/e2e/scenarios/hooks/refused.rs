@@ -65,6 +65,7 @@ pub async fn when_called(space: &Space) -> Result<Figures> {
         (url("http://no-such-service/"), "no-such-service"),
         (url("http://receiver:81/"), "no connection to"),
         (url("https://receiver:80/"), "TLS: "),
+        (url("https://kubernetes.default/livez"), "TLS: invalid peer certificate: UnknownIssuer"),
     ];
     let mut messages = vec![];
     for (index, (hook, words)) in cases.iter().enumerate() {
