@@ -1,15 +1,21 @@
 //! Kubernetes Events: what people see under `kubectl describe`, and the audit trail of who restarted what and why.
 //!
-//! **Invariant:** an Event that is lost costs nothing: no pass waits for one, and none decides by one.
+//! **Invariant:** an Event that is lost costs nothing: no pass waits for one, and none decides by one. They are published in
+//! the order in which they happened.
 
 use super::context::CALL_LIMIT;
+use super::error::Error;
 use crate::api::names::FIELD_MANAGER;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 /// kube-apiserver refuses a longer note.
 const LONGEST_NOTE: usize = 1024;
+/// Events that wait to be published; more are dropped, and the log says so.
+const WAITING: usize = 512;
 
 /// What an Event says.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,16 +52,16 @@ impl Note {
     }
 }
 
-/// Publishes Events without ever holding up a pass.
-#[derive(Clone)]
-pub struct Events {
-    recorder: Recorder,
+enum Job {
+    Publish(Box<ObjectReference>, Box<Event>),
+    /// All before it are published.
+    Tell(oneshot::Sender<()>),
 }
 
-impl std::fmt::Debug for Events {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Events").finish_non_exhaustive()
-    }
+/// Publishes Events without ever holding up a pass.
+#[derive(Clone, Debug)]
+pub struct Events {
+    queue: mpsc::Sender<Job>,
 }
 
 impl Events {
@@ -63,24 +69,56 @@ impl Events {
     #[must_use]
     pub fn new(writer: Client, instance: Option<String>) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance };
-        Self { recorder: Recorder::new(writer, reporter) }
+        let (queue, jobs) = mpsc::channel(WAITING);
+        tokio::spawn(publish_all(Recorder::new(writer, reporter), jobs));
+        Self { queue }
     }
 
     /// Publishes `note` about `regarding`, which `RestartRequest::object_ref(&())` gives; a failure is only logged.
     pub fn publish(&self, regarding: ObjectReference, note: Note) {
-        let recorder = self.recorder.clone();
-        tokio::spawn(async move {
-            let event = event(note);
-            let published = tokio::time::timeout(CALL_LIMIT, recorder.publish(&event, &regarding)).await;
-            let why = match published {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {} s", CALL_LIMIT.as_secs()),
-            };
-            let (namespace, name) = (regarding.namespace.unwrap_or_default(), regarding.name.unwrap_or_default());
-            tracing::warn!(namespace, name, reason = event.reason, why, "an Event was not published");
-        });
+        if let Err(mpsc::error::TrySendError::Full(Job::Publish(about, event))) =
+            self.queue.try_send(Job::Publish(Box::new(regarding), Box::new(event(note))))
+        {
+            lost(&about, &event, &format!("{WAITING} others wait already"));
+        }
     }
+
+    /// Waits until what was given is published, at most so long.
+    pub async fn settled(&self, limit: Duration) {
+        let (sender, told) = oneshot::channel();
+        let settled = async {
+            // An error means that the other side is gone: nothing to wait for.
+            let _ = self.queue.send(Job::Tell(sender)).await;
+            let _ = told.await;
+        };
+        if tokio::time::timeout(limit, settled).await.is_err() {
+            tracing::warn!("Events are left that were not published");
+        }
+    }
+}
+
+async fn publish_all(recorder: Recorder, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::Publish(regarding, event) => {
+                let published = tokio::time::timeout(CALL_LIMIT, recorder.publish(&event, &regarding)).await;
+                match published {
+                    Ok(Ok(())) => {}
+                    Ok(Err(source)) => {
+                        let error = Error::Kube { what: "publish an Event".to_owned(), source };
+                        lost(&regarding, &event, &error.to_string());
+                    }
+                    Err(_) => lost(&regarding, &event, &format!("no answer within {} s", CALL_LIMIT.as_secs())),
+                }
+            }
+            Job::Tell(sender) => drop(sender.send(())),
+        }
+    }
+}
+
+fn lost(regarding: &ObjectReference, event: &Event, why: &str) {
+    let (namespace, name, uid) = (&regarding.namespace, &regarding.name, &regarding.uid);
+    tracing::warn!(namespace, name, uid, reason = event.reason, why, "an Event was not published");
 }
 
 fn event(note: Note) -> Event {

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** no label holds a name that users choose: the number of series does not grow with the cluster.
 
+pub mod table;
+
 use super::leader;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -10,97 +12,131 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use table::TABLE;
 
-/// Every metric as it is scraped, with what it means.
-pub const TABLE: [(&str, &str); 17] = [
-    ("controller_runtime_reconcile_total", "Passes, by result: success, error or panic"),
-    ("controller_runtime_reconcile_errors_total", "Passes that ended with an error, by its category"),
-    ("controller_runtime_reconcile_panics_total", "Passes that panicked: each is a fault of restart-controller"),
-    ("controller_runtime_reconcile_time_seconds", "Length of a pass"),
-    ("restart_controller_requests_total", "Restarts that ended, by result: Completed, Failed or Cancelled"),
-    ("restart_controller_phase_duration_seconds", "Time that restarts spent in a phase"),
-    ("restart_controller_active_requests", "Restarts that have not ended"),
-    ("restart_controller_evictions_total", "Evictions asked for, by the answer"),
-    ("restart_controller_restores_total", "Configurations put back, by result"),
-    (
-        "restart_controller_hooks_total",
-        "Hooks that ended, by when (pre or post) and result: success, failure or timeout",
-    ),
-    (
-        "restart_controller_baseline_total",
-        "Looks at what a workload runs well with, by result: recorded, known, unproven, busy, gone, conflict or error",
-    ),
-    ("restart_controller_drain_wait_seconds", "Time from the cordon of a pod to the end of its last request"),
-    ("restart_controller_config_reloads_total", "Changes of the configuration file, by result: success or error"),
-    ("restart_controller_undecodable_objects_total", "Times that a RestartRequest was met which cannot be read"),
-    ("restart_controller_sidecar_errors_total", "Answers of sidecars that could not be used, by reason"),
-    ("leader_election_master_status", "1 while this replica leads, by the name of the Lease; else 0"),
-    ("restart_controller_build_info", "Version of restart-controller"),
-];
+/// As controller-runtime names a controller: its kind in lower case.
+const CONTROLLER: [(&str, &str); 1] = [("controller", "restartrequest")];
+const RESULTS: [&str; 4] = ["success", "requeue", "requeue_after", "error"];
 
-type Labels = [(&'static str, &'static str); 1];
-type Counters = Family<Labels, Counter>;
-type PairCounters = Family<[(&'static str, &'static str); 2], Counter>;
-type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+type Label = [(&'static str, &'static str); 1];
+type Pair = [(&'static str, &'static str); 2];
+type Counters = Family<Label, Counter>;
+type Pairs = Family<Pair, Counter>;
+type Gauges = Family<Label, Gauge>;
+type Histograms = Family<Label, Histogram, fn() -> Histogram>;
 
 /// The counters; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    reconciles: Counters,
+    reconciles: Pairs,
+    reconcile_errors: Counters,
+    panics: Counters,
+    time: Histograms,
+    workers: Gauges,
+    most_workers: Gauges,
     errors: Counters,
-    panics: Counter,
-    time: Histogram,
-    requests: Counters,
+    requests: Pairs,
     phases: Histograms,
     active: Gauge,
     evictions: Counters,
     restores: Counters,
-    hooks: PairCounters,
+    hooks: Pairs,
     baselines: Counters,
     drains: Histogram,
+    in_flight: Gauge,
+    /// By run: what `in_flight` is the sum of.
+    draining: Arc<Mutex<HashMap<String, i64>>>,
     reloads: Counters,
+    config_valid: Gauge,
     undecodable: Counter,
     sidecars: Counters,
-    leads: Family<Labels, Gauge>,
+    leads: Gauges,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Arc::default(),
-            reconciles: Counters::default(),
+            reconciles: Pairs::default(),
+            reconcile_errors: Counters::default(),
+            panics: Counters::default(),
+            time: Histograms::new_with_constructor(fast),
+            workers: Gauges::default(),
+            most_workers: Gauges::default(),
             errors: Counters::default(),
-            panics: Counter::default(),
-            time: fast(),
-            requests: Counters::default(),
+            requests: Pairs::default(),
             phases: Histograms::new_with_constructor(slow),
             active: Gauge::default(),
             evictions: Counters::default(),
             restores: Counters::default(),
-            hooks: PairCounters::default(),
+            hooks: Pairs::default(),
             baselines: Counters::default(),
             drains: slow(),
+            in_flight: Gauge::default(),
+            draining: Arc::default(),
             reloads: Counters::default(),
+            config_valid: Gauge::default(),
             undecodable: Counter::default(),
             sidecars: Counters::default(),
-            leads: Family::default(),
+            leads: Gauges::default(),
         };
         metrics.registry = Arc::new(metrics.registered());
+        metrics.begin();
         metrics
     }
 }
 
+/// A pass under way; over when it is dropped.
+#[derive(Debug)]
+pub struct Working(Gauge);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Metrics {
-    /// A pass ended: `success`, `error` or `panic`.
-    pub fn reconciled(&self, result: &'static str, took: Duration) {
-        self.reconciles.get_or_create(&[("result", result)]).inc();
-        self.time.observe(took.as_secs_f64());
-        if result == "panic" {
-            self.panics.inc();
+    /// As controller-runtime does: what has not happened yet is 0 and not absent.
+    fn begin(&self) {
+        for result in RESULTS {
+            drop(self.reconciles.get_or_create(&[CONTROLLER[0], ("result", result)]));
         }
+        drop(self.reconcile_errors.get_or_create(&CONTROLLER));
+        drop(self.panics.get_or_create(&CONTROLLER));
+        drop(self.workers.get_or_create(&CONTROLLER));
+        self.config_valid.set(1);
+    }
+
+    /// At most so many passes take place at any time.
+    pub fn most_workers(&self, count: usize) {
+        self.most_workers.get_or_create(&CONTROLLER).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A pass begins.
+    #[must_use]
+    pub fn working(&self) -> Working {
+        let gauge = self.workers.get_or_create_owned(&CONTROLLER);
+        gauge.inc();
+        Working(gauge)
+    }
+
+    /// A pass ended: `success`, `requeue`, `requeue_after` or `error`.
+    pub fn reconciled(&self, result: &'static str, took: Duration) {
+        self.reconciles.get_or_create(&[CONTROLLER[0], ("result", result)]).inc();
+        self.time.get_or_create(&CONTROLLER).observe(took.as_secs_f64());
+        if result == "error" {
+            self.reconcile_errors.get_or_create(&CONTROLLER).inc();
+        }
+    }
+
+    /// A pass panicked, which is an error as well.
+    pub fn panicked(&self) {
+        self.panics.get_or_create(&CONTROLLER).inc();
     }
 
     /// A pass ended with an error of this category.
@@ -108,9 +144,9 @@ impl Metrics {
         self.errors.get_or_create(&[("category", category)]).inc();
     }
 
-    /// A restart ended: `Completed`, `Failed` or `Cancelled`.
-    pub fn request_finished(&self, result: &'static str) {
-        self.requests.get_or_create(&[("result", result)]).inc();
+    /// A restart ended: `Completed`, `Failed` or `Cancelled`, with a code or the empty word.
+    pub fn request_finished(&self, result: &'static str, code: &'static str) {
+        self.requests.get_or_create(&[("result", result), ("code", code)]).inc();
     }
 
     /// A restart left a phase after so long.
@@ -148,9 +184,20 @@ impl Metrics {
         self.drains.observe(after.as_secs_f64());
     }
 
+    /// The requests in flight in the pods that the run of this UID drains; None: it drains none, or they are not known.
+    pub fn in_flight(&self, run: &str, count: Option<i64>) {
+        let mut draining = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
+        match count {
+            Some(count) => draining.insert(run.to_owned(), count),
+            None => draining.remove(run),
+        };
+        self.in_flight.set(draining.values().sum());
+    }
+
     /// The configuration file changed and was understood, or not.
     pub fn config_reloaded(&self, understood: bool) {
         self.reloads.get_or_create(&[("result", if understood { "success" } else { "error" })]).inc();
+        self.config_valid.set(i64::from(understood));
     }
 
     /// A RestartRequest was met that cannot be read.
@@ -179,31 +226,35 @@ impl Metrics {
 
     fn registered(&self) -> Registry {
         let mut registry = Registry::default();
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         register(&mut registry, "controller_runtime_reconcile_total", self.reconciles.clone());
-        register(&mut registry, "controller_runtime_reconcile_errors_total", self.errors.clone());
+        register(&mut registry, "controller_runtime_reconcile_errors_total", self.reconcile_errors.clone());
         register(&mut registry, "controller_runtime_reconcile_panics_total", self.panics.clone());
         register(&mut registry, "controller_runtime_reconcile_time_seconds", self.time.clone());
+        register(&mut registry, "controller_runtime_active_workers", self.workers.clone());
+        register(&mut registry, "controller_runtime_max_concurrent_reconciles", self.most_workers.clone());
+        register(&mut registry, "leader_election_master_status", self.leads.clone());
         register(&mut registry, "restart_controller_requests_total", self.requests.clone());
-        register(&mut registry, "restart_controller_phase_duration_seconds", self.phases.clone());
         register(&mut registry, "restart_controller_active_requests", self.active.clone());
+        register(&mut registry, "restart_controller_phase_duration_seconds", self.phases.clone());
+        register(&mut registry, "restart_controller_drain_wait_seconds", self.drains.clone());
+        register(&mut registry, "restart_controller_in_flight_requests", self.in_flight.clone());
         register(&mut registry, "restart_controller_evictions_total", self.evictions.clone());
         register(&mut registry, "restart_controller_restores_total", self.restores.clone());
         register(&mut registry, "restart_controller_hooks_total", self.hooks.clone());
         register(&mut registry, "restart_controller_baseline_total", self.baselines.clone());
-        register(&mut registry, "restart_controller_drain_wait_seconds", self.drains.clone());
-        register(&mut registry, "restart_controller_config_reloads_total", self.reloads.clone());
-        register(&mut registry, "restart_controller_undecodable_objects_total", self.undecodable.clone());
+        register(&mut registry, "restart_controller_pass_errors_total", self.errors.clone());
         register(&mut registry, "restart_controller_sidecar_errors_total", self.sidecars.clone());
-        register(&mut registry, "leader_election_master_status", self.leads.clone());
-        register(&mut registry, "restart_controller_build_info", build);
+        register(&mut registry, "restart_controller_undecodable_objects_total", self.undecodable.clone());
+        register(&mut registry, "restart_controller_config_reloads_total", self.reloads.clone());
+        register(&mut registry, "restart_controller_config_valid", self.config_valid.clone());
+        register(&mut registry, "restart_controller_build_info", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry
     }
 }
 
 /// The encoder adds the suffix of counters and infos, and the full stop after the help.
 fn register(registry: &mut Registry, scraped: &str, metric: impl Metric) {
-    let help = TABLE.iter().find(|(name, _)| *name == scraped).map_or("", |(_, help)| help);
+    let help = TABLE.iter().find(|row| row.name == scraped).map_or("", |row| row.help);
     let name = scraped.strip_suffix("_total").or_else(|| scraped.strip_suffix("_info")).unwrap_or(scraped);
     registry.register(name, help, metric);
 }
@@ -219,56 +270,4 @@ fn slow() -> Histogram {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counted() -> String {
-        let metrics = Metrics::default();
-        metrics.reconciled("success", Duration::from_millis(20));
-        metrics.reconciled("panic", Duration::from_millis(20));
-        metrics.failed("conflict");
-        metrics.request_finished("Completed");
-        metrics.phase_left("Restarting", Duration::from_secs(4));
-        metrics.active_requests(3);
-        metrics.eviction("success");
-        metrics.restore("success");
-        metrics.hook("pre", "success");
-        metrics.baseline("recorded");
-        metrics.drained(Duration::from_secs(2));
-        metrics.config_reloaded(true);
-        metrics.undecodable();
-        metrics.sidecar_error("timeout");
-        metrics.leading(true);
-        metrics.encoded()
-    }
-
-    #[test]
-    fn every_metric_of_the_table_is_scraped_with_its_help() {
-        let text = counted();
-        for (name, help) in TABLE {
-            assert!(text.contains(name), "{name} is missing in\n{text}");
-            assert!(
-                !help.is_empty() && text.contains(&format!("{help}.\n")),
-                "the help of {name} is missing in\n{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn nothing_is_scraped_that_the_table_does_not_name() {
-        let text = counted();
-        let names = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next());
-        for name in names {
-            let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-            assert!(TABLE.iter().any(|(known, _)| *known == family), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_panic_is_counted_twice_over_and_labels_tell_results_apart() {
-        let text = counted();
-        assert!(text.contains("controller_runtime_reconcile_panics_total 1"), "{text}");
-        assert!(text.contains("controller_runtime_reconcile_total{result=\"panic\"} 1"), "{text}");
-        assert!(text.contains("restart_controller_active_requests 3"), "{text}");
-    }
-}
+mod tests;

@@ -80,7 +80,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
             tracing::warn!("stopped with passes under way; they are taken up again by the next process");
         }
     }
-    hand_over(&passes.context.leader, election).await;
+    hand_over(&passes.context, election).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -145,7 +145,9 @@ async fn lead(args: &Args, passes: &Arc<Passes>, health: &Health, stop: &watch::
 }
 
 /// After the last pass: nothing is written any more, what was sent is answered, and the next replica may begin.
-async fn hand_over(leader: &Leader, election: Option<Election>) {
+async fn hand_over(context: &Context, election: Option<Election>) {
+    context.events.settled(LAST_WRITES).await;
+    let leader = &context.leader;
     leader.close();
     let Some(mut election) = election else { return };
     if leader.settled(LAST_WRITES).await {
@@ -163,6 +165,7 @@ fn scopes(args: &Args) -> Vec<Option<String>> {
 async fn restarts(scopes: &[Option<String>], passes: &Arc<Passes>, mut pulse: Pulse, stop: &watch::Receiver<bool>) {
     let streams = scopes.iter().map(|scope| watches::passes(passes.clone(), scope.as_deref(), stopped(stop.clone())));
     let mut streams = stream::select_all(streams);
+    passes.context.metrics.most_workers(scopes.len() * usize::from(watches::CONCURRENT_PASSES));
     loop {
         tokio::select! {
             passed = streams.next() => match passed {

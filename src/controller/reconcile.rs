@@ -7,7 +7,7 @@ use super::act::{self, Done};
 use super::context::Context;
 use super::error::Error;
 use super::{observe, record};
-use crate::api::{RestartRequest, Step};
+use crate::api::{Phase, RestartRequest, Step};
 use crate::machine::{Decision, Observed, plan};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
@@ -37,8 +37,13 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
         ctx.forget(request.metadata.uid.as_deref().unwrap_or_default());
         return Ok(Action::await_change());
     };
+    let phase = |request: &RestartRequest| request.status.as_ref().and_then(|status| status.phase);
+    if phase(&facts.request) != phase(&request) {
+        // What was watched is older than what was read.
+        tracing::Span::current().record("phase", phase(&facts.request).map(Phase::word));
+    }
     let decision = plan(&observed);
-    tracing::debug!(namespace, name, ?decision, "decided");
+    tracing::debug!(?decision, "decided");
     let recorded = matches!(decision, Decision::Record(_));
     if !recorded && record::mirror(&ctx, &facts, &facts.request.status.clone().unwrap_or_default()).await {
         return Ok(Action::requeue(NOW));

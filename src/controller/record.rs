@@ -2,21 +2,18 @@
 //!
 //! **Invariant:** a status decided on an older object is refused by the API server (409) and planned anew, never forced.
 
+mod announce;
 mod mirror;
 
 pub use mirror::mirror;
 
-use crate::api::{HookState, Phase, RestartRequest, RestartRequestStatus, Step, names};
+use crate::api::{RestartRequest, RestartRequestStatus, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::events::Note;
 use crate::controller::facts::Facts;
-use crate::controller::hooks::failure_word;
-use crate::controller::objects::word;
 use crate::machine::{Change, Drain, Observed, Role, fold};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use kube::Resource as _;
 use kube::api::{Api, PostParams};
 use std::time::{Duration, Instant};
 
@@ -41,7 +38,10 @@ pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &
     next.progress = progress(observed, &next);
     write(ctx, facts, next.clone()).await?;
     ctx.memory.change(facts.uid(), |run| run.refusal = None);
-    announce(ctx, facts, &old, &next, change);
+    announce::announce(ctx, facts, &old, &next, change);
+    if change.step == Step::Finished {
+        ctx.forget(facts.uid());
+    }
     mirror(ctx, facts, &next).await;
     Ok(())
 }
@@ -94,6 +94,7 @@ pub async fn waiting(ctx: &Context, facts: &Facts, observed: &Observed, message:
     let mut next = old.clone();
     message.clone_into(&mut next.message);
     next.in_flight = in_flight(observed, &old);
+    ctx.metrics.in_flight(facts.uid(), next.in_flight);
     next.progress = progress(observed, &old);
     next.observed_generation = facts.request.metadata.generation;
     if next == old {
@@ -119,79 +120,6 @@ async fn write(ctx: &Context, facts: &Facts, status: RestartRequestStatus) -> Re
     let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let what = format!("write the status of RestartRequest {}/{}", facts.namespace, facts.name());
     call(what, api.replace_status(facts.name(), &params, &request)).await.map(|_| ())
-}
-
-/// The Event, the audit log line and the counters of a change that is written.
-fn announce(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &RestartRequestStatus, change: &Change) {
-    let (phase, step) = (change.phase, change.step);
-    let target = &facts.request.spec.target_ref;
-    tracing::info!(
-        target: "audit", namespace = facts.namespace, name = facts.name(), uid = facts.uid(), kind = ?target.kind,
-        workload = target.name,
-        requested_by = next.requested_by.as_deref().unwrap_or_default(), reason = facts.request.spec.reason,
-        ?phase, ?step, why = change.reason, code = next.code.map_or("", crate::api::Code::number), message = change.message
-    );
-    if old.phase != Some(phase) {
-        phase_metrics(ctx, old, phase);
-    }
-    let note = Note::new(change.reason, phase.word(), change.message.clone());
-    let note = if warning(phase) { note.warning() } else { note };
-    ctx.events.publish(facts.request.object_ref(&()), note);
-    if let Some(text) =
-        grace_warning(facts).filter(|_| next.resolved.is_some() && (old.resolved.is_none() || change.begins))
-    {
-        ctx.events.publish(facts.request.object_ref(&()), Note::new("GracePeriodShort", "Check", text).warning());
-    }
-    hook_metrics(ctx, old, next);
-    if old.step == Some(Step::Draining) && step == Step::Evicting {
-        drain_metrics(ctx, facts, change);
-    }
-    if step == Step::Finished {
-        ctx.forget(facts.uid());
-    }
-}
-
-fn warning(phase: Phase) -> bool {
-    match phase {
-        Phase::Failed | Phase::Recovering => true,
-        Phase::Pending
-        | Phase::Preparing
-        | Phase::Restarting
-        | Phase::WaitingRequests
-        | Phase::Completed
-        | Phase::Cancelled => false,
-    }
-}
-
-/// How long each pod of the batch was drained, by its sidecar's clock.
-fn drain_metrics(ctx: &Context, facts: &Facts, change: &Change) {
-    let reports = change.batch.iter().filter_map(|entry| facts.pod(&entry.uid)?.report.as_ref());
-    for lease in reports.filter_map(|report| report.lease.as_ref()) {
-        ctx.metrics.drained(Duration::from_millis(lease.draining_for_millis));
-    }
-}
-
-/// Each hook's end is recorded once.
-fn hook_metrics(ctx: &Context, old: &RestartRequestStatus, next: &RestartRequestStatus) {
-    for hook in next.hooks.iter().filter(|hook| !old.hooks.contains(hook)) {
-        let result = match hook.state {
-            HookState::Running => continue,
-            HookState::Succeeded => "success",
-            HookState::Failed | HookState::Ignored => failure_word(&hook.name, &hook.message),
-        };
-        ctx.metrics.hook(word(hook.time), result);
-    }
-}
-
-fn phase_metrics(ctx: &Context, old: &RestartRequestStatus, phase: Phase) {
-    let since = old.history.last().map(|entry| entry.started_at.0);
-    if let (Some(left), Some(since)) = (old.phase, since) {
-        let seconds = Timestamp::now().duration_since(since).as_secs_f64().max(0.0);
-        ctx.metrics.phase_left(left.word(), Duration::from_secs_f64(seconds));
-    }
-    if phase.is_terminal() {
-        ctx.metrics.request_finished(phase.word());
-    }
 }
 
 #[cfg(test)]

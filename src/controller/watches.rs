@@ -24,7 +24,7 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 /// Passes under way at any time, for each watched scope.
-const CONCURRENT_PASSES: u16 = 64;
+pub const CONCURRENT_PASSES: u16 = 64;
 
 /// A request as it is watched: one that cannot be read is a value, not the end of the watch (DESIGN 10).
 pub type Watched = DeserializeGuard<RestartRequest>;

@@ -1,14 +1,16 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
-//! to the chart, the samples of other kinds to the sample.
+//! to the chart, the samples of other kinds to the sample, `docs/metrics.md` to the table of metrics.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
-//! **Invariant:** a generated file is never edited, and nothing here needs a feature, a cluster or the network.
+//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only the metrics a feature.
 
 #![allow(clippy::unwrap_used)] // a test that meets nothing fails
 
 mod chart;
 mod crds;
+#[cfg(feature = "controller")]
+mod metrics;
 mod samples;
 
 use std::fs;
