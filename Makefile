@@ -44,8 +44,9 @@ model: ## the exhaustive search through the machine's states
 golden-test: ## generated files against their sources
 	cargo test --locked $(all) --test golden
 
-golden: ## write the generated files anew: crds/, the chart's copies, deploy/install.yaml
+golden: ## write the generated files anew: crds/, the chart's copies, deploy/install.yaml, docs/metrics.md
 	UPDATE=1 cargo test --locked --quiet --test golden
+	UPDATE=1 cargo test --locked --quiet $(all) --test golden metrics
 
 it: ## integration against a real kube-apiserver, booted for it
 	tests/it/run
