@@ -48,14 +48,6 @@ pub struct Context {
     pub memory: memory::Memory,
 }
 
-impl Context {
-    /// The run of this UID has ended, or its request is gone: nothing is kept of it.
-    pub fn forget(&self, uid: &str) {
-        self.memory.forget(uid);
-        self.metrics.in_flight(uid, None);
-    }
-}
-
 impl std::fmt::Debug for Context {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { namespace, config, keys, .. } = self;
@@ -69,6 +61,7 @@ impl Context {
     pub fn forget(&self, uid: &str) {
         self.memory.forget(uid);
         self.hooks.forget(uid);
+        self.metrics.in_flight(uid, None);
     }
 }
 

@@ -42,6 +42,9 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
         // What was watched is older than what was read.
         tracing::Span::current().record("phase", phase(&facts.request).map(Phase::word));
     }
+    if !ctx.leader.leading() {
+        return Err(Error::NotLeading { what: format!("pass for RestartRequest {namespace}/{name}") });
+    }
     let decision = plan(&observed);
     tracing::debug!(?decision, "decided");
     let recorded = matches!(decision, Decision::Record(_));
