@@ -22,6 +22,7 @@
 //! - The machine has no client, clock, randomness or `async`; without features no kube `Client` exists to give it one.
 //! - The workload, its `ReplicaSets`, Services and slices are never written. Of a pod only the hash label, three
 //!   annotations and the controller reference are.
+//! - One replica acts. Every write of the controller passes `controller::leader::fence`, which asks this machine's clock.
 //! - No clock is compared with another machine's. What outlives the controller's process is counted in the sidecar.
 //!
 //! # Decisions

@@ -200,6 +200,30 @@ mod tests {
         assert_eq!(current.borrow().quiet_seconds, 9);
         let text = metrics.encoded();
         assert!(text.contains("restart_controller_config_reloads_total{result=\"error\"} 1"), "{text}");
+        assert!(text.contains("restart_controller_config_valid 0\n"), "{text}");
+        std::fs::write(&file, "restart: {quietSeconds: 5}").unwrap();
+        let _ = look_again(&file, &last, &sender, &metrics);
+        assert!(metrics.encoded().contains("restart_controller_config_valid 1\n"));
+    }
+
+    #[test]
+    fn a_link_that_moves_to_another_directory_is_followed_as_the_kubelet_moves_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        for (version, quiet) in [("..1", 3), ("..2", 4)] {
+            std::fs::create_dir(place(version)).unwrap();
+            std::fs::write(place(version).join("config.yaml"), format!("restart: {{quietSeconds: {quiet}}}")).unwrap();
+        }
+        std::os::unix::fs::symlink("..1", place("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/config.yaml", place("config.yaml")).unwrap();
+        let (sender, current) = watch::channel(Arc::new(Restart::default()));
+        let metrics = Metrics::default();
+        let last = look_again(&place("config.yaml"), &Ok(String::new()), &sender, &metrics);
+        assert_eq!(current.borrow().quiet_seconds, 3);
+        std::os::unix::fs::symlink("..2", place("..data_tmp")).unwrap();
+        std::fs::rename(place("..data_tmp"), place("..data")).unwrap();
+        let last = look_again(&place("config.yaml"), &last, &sender, &metrics);
+        assert_eq!((current.borrow().quiet_seconds, last.is_ok()), (4, true));
     }
 
     #[test]

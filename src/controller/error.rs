@@ -97,6 +97,16 @@ impl Error {
         self.code().is_some_and(refuses)
     }
 
+    /// The same call may well succeed later: the API server is away, busy or slow.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Kube { .. } => self.code().is_none_or(|code| code == 429 || code >= 500),
+            Self::Sidecar { .. } | Self::NotLeading { .. } | Self::Lost(_) | Self::Startup(_) | Self::Internal(_) => false,
+        }
+    }
+
     /// 429 of a PodDisruptionBudget, as opposed to flow control, which has no such cause (DESIGN 10).
     #[must_use]
     pub fn is_budget(&self) -> bool {
@@ -182,6 +192,8 @@ mod tests {
         assert!(answered(403, "Forbidden", "NamespaceTerminating").is_namespace_terminating());
         assert!(answered(422, "Invalid", "").is_refusal());
         assert!(!answered(422, "Invalid", "").is_conflict());
+        assert!(answered(503, "ServiceUnavailable", "").is_passing());
+        assert!(!answered(403, "Forbidden", "").is_passing());
     }
 
     #[test]

@@ -49,11 +49,11 @@ use tokio::sync::watch;
 use watchdog::Pulse;
 
 /// What passes under way get after SIGTERM.
-const GRACE: Duration = Duration::from_millis(1500);
-/// What their last writes get after that.
-const LAST_WRITES: Duration = Duration::from_millis(500);
-/// Between two attempts of the first list.
-const LIST_AGAIN: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(1);
+/// What their Events, and then their last writes, get after that.
+const LAST_WRITES: Duration = Duration::from_millis(300);
+/// Between two attempts of what an API server that is away must not make fail.
+const AGAIN: Duration = Duration::from_secs(1);
 const KEYS: &str = "the signing key";
 const WATCHES: &str = "the first list of RestartRequests";
 
@@ -74,7 +74,10 @@ pub async fn run(args: Args) -> Result<(), Error> {
     };
     tokio::spawn(ready_when_listed(passes.context.reader.clone(), scopes(&args), health.clone()));
     tokio::select! {
-        lost = stand(&mut election) => return Err(lost),
+        lost = stand(&mut election) => {
+            tracing::error!(error = %lost, "ends");
+            return Err(lost);
+        }
         () = term(&args, &passes, &health, &stop) => {}
         () = async { stopped(stop.clone()).await; tokio::time::sleep(GRACE).await } => {
             tracing::warn!("stopped with passes under way; they are taken up again by the next process");
@@ -91,7 +94,14 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let config = config::follow(args.config.clone(), &metrics)?;
     let (reader, writer, found) = context::clients().await?;
     let namespace = args.own_namespace.clone().unwrap_or(found);
-    let keys = keys::load(&reader, &writer, &namespace).await?;
+    let keys = loop {
+        match keys::load(&reader, &writer, &namespace).await {
+            // A crash for each attempt would let the kubelet wait for minutes after the API server is back.
+            Err(error) if error.is_passing() => tracing::warn!(%error, "no signing key yet"),
+            loaded => break loaded?,
+        }
+        tokio::time::sleep(AGAIN).await;
+    };
     health.done(KEYS);
     let leader = if args.leader_elect { Leader::default() } else { Leader::always() };
     metrics.leading(leader.leading());
@@ -195,7 +205,7 @@ async fn ready_when_listed(reader: kube::Client, scopes: Vec<Option<String>>, he
     for scope in scopes {
         while let Err(error) = watches::listed(&reader, scope.as_deref()).await {
             tracing::warn!(%error, "not ready: are the definitions installed, and may the controller read them?");
-            tokio::time::sleep(LIST_AGAIN).await;
+            tokio::time::sleep(AGAIN).await;
         }
     }
     health.done(WATCHES);
