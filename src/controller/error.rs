@@ -103,7 +103,9 @@ impl Error {
         match self {
             Self::Timeout { .. } => true,
             Self::Kube { .. } => self.code().is_none_or(|code| code == 429 || code >= 500),
-            Self::Sidecar { .. } | Self::NotLeading { .. } | Self::Lost(_) | Self::Startup(_) | Self::Internal(_) => false,
+            Self::Sidecar { .. } | Self::NotLeading { .. } | Self::Lost(_) | Self::Startup(_) | Self::Internal(_) => {
+                false
+            }
         }
     }
 
