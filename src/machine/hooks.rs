@@ -9,6 +9,7 @@ use super::preparing::phase_of;
 use crate::api::{HookProgress, HookState, HookTime};
 
 /// What a time's hooks come to.
+#[allow(clippy::large_enum_variant)] // one exists per pass
 pub enum Hooks {
     /// They go on.
     Decided(Decision),

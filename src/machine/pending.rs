@@ -15,7 +15,7 @@ pub fn plan(observed: &Observed, cursor: Option<&Cursor>) -> Decision {
     if observed.asked.triggered && cursor.is_some() {
         return Decision::Record(queued("Triggered", "another trigger was set before the restart began".to_owned()));
     }
-    if let Some(handled) = &observed.handled {
+    if let Some(handled) = observed.handled {
         return already(handled);
     }
     if observed.asked.cancel {
@@ -62,7 +62,7 @@ fn wait(observed: &Observed, cursor: Option<&Cursor>, hold: &Hold) -> Decision {
 }
 
 /// A key that the workload's history knows: the recorded result, and no pod touched (DESIGN 5).
-fn already(handled: &Handled) -> Decision {
+fn already(handled: Handled) -> Decision {
     let message = "a restart with this name and trigger has been made before: this is its result, no pod was touched; \
                    set another trigger for another restart"
         .to_owned();

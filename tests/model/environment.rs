@@ -39,6 +39,13 @@ pub fn calm(world: &World, scenario: &Scenario) -> Vec<Moved> {
         }
         moves.extend(of_pod(world, scenario, index));
     }
+    moves.extend(calm_around(world, scenario));
+    moves
+}
+
+/// What happens to no pod in particular.
+pub fn calm_around(world: &World, scenario: &Scenario) -> Vec<Moved> {
+    let mut moves = vec![];
     match scenario.kind {
         Kind::Deployment => replica_set(world, &mut moves),
         Kind::StatefulSet { ordered } => moves.extend(stateful_set(world, ordered)),
@@ -130,7 +137,8 @@ fn kubelet(world: &World, scenario: &Scenario, index: usize, pod: &Pod) -> Optio
     if !healthy && !pod.broken && pod.runs != Data::Missing {
         return Some(on("exits twice", &|pod| (pod.broken, pod.restarted) = (true, true)));
     }
-    let cured = !scenario.incurable && !healthy && live != Data::Missing && !(scenario.bad && live == Data::New);
+    let good = live != Data::Missing && !(scenario.bad && live == Data::New);
+    let cured = good && !healthy && !scenario.incurable;
     cured.then(|| on("restarts on the present configuration", &|pod| pod.runs = live))
 }
 

@@ -12,6 +12,7 @@ mod environment;
 mod observe;
 mod planted;
 mod pod;
+mod properties;
 mod scenario;
 mod scenarios;
 mod search;

@@ -219,7 +219,8 @@ fn drain(pod: &Pod) -> Drain {
 fn gate(world: &World, scenario: &Scenario) -> Gate {
     let own: Vec<&Pod> = world.pods.iter().filter(|pod| pod.own()).collect();
     let recovering = world.status.is_some_and(|status| status.outcome.is_some());
-    if own.iter().any(|pod| pod.broken && !pod.again && !pod.listed() && !(recovering && pod.ready)) {
+    let trusted = |pod: &Pod| pod.again || pod.listed() || recovering && pod.ready;
+    if own.iter().any(|pod| pod.broken && !trusted(pod)) {
         return Gate::Failing(String::new());
     }
     let wanted = usize::from(world.replicas);

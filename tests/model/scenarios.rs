@@ -80,6 +80,47 @@ pub const EVERYTHING: &[Disturbance] = &[
     NodeLeaves,
 ];
 
+/// For walks with many pods, which search nothing: the more the better.
+pub const AT_RANDOM: &[Disturbance] = &[
+    Crash,
+    PodDeath,
+    NoNode,
+    ContainerRestart,
+    Silence,
+    SidecarRestart,
+    LateRequest,
+    LongRequest,
+    DrainTimeout,
+    Deadline,
+    LeaseExpiry,
+    Edit,
+    Removal,
+    Delete,
+    Cancel,
+    ScaleUp,
+    ScaleDown,
+    Rollout,
+    TargetGone,
+    LockStolen,
+    LockFreed,
+    Refusal(RefusedEffect::Copy),
+    Refusal(RefusedEffect::Promotion),
+    Refusal(RefusedEffect::Restore),
+    Refusal(RefusedEffect::Hook),
+    Refusal(RefusedEffect::Other),
+    Verdict,
+    Namespace,
+    Trigger,
+    Lapse,
+    Break,
+    Revert,
+    Share,
+    BudgetLag,
+    ListLost,
+    NodeLeaves,
+    Sleep,
+];
+
 /// What may happen to pods that have places.
 const AROUND_PLACES: &[Disturbance] = &[
     Crash,
@@ -99,7 +140,8 @@ const AROUND_PLACES: &[Disturbance] = &[
     NodeLeaves,
 ];
 
-const SURGE: Scenario = Scenario {
+/// The plainest: the others differ in what they are about.
+pub const SURGE: Scenario = Scenario {
     name: "one pod by Surge",
     kind: Kind::Deployment,
     strategy: StrategyType::Surge,

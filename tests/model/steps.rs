@@ -99,7 +99,7 @@ fn plain(label: Label, world: World, kind: Kind) -> Successor {
 }
 
 /// One pass of the controller, and what may become of it.
-fn controller(
+pub fn controller(
     world: &World,
     scenario: &Scenario,
     planner: Planner,
@@ -178,12 +178,12 @@ fn may(world: &World, scenario: &Scenario, disturbance: Disturbance) -> bool {
 }
 
 /// Nothing waits yet: one sleeper per path.
-fn awake(world: &World) -> bool {
+pub fn awake(world: &World) -> bool {
     world.sleeper == Sleeper::Nothing && !world.pods.iter().any(states::sleeps)
 }
 
 /// What was decided earlier is carried out now, one by one.
-fn sleepers(world: &World, scenario: &Scenario, all: &mut Vec<Successor>) {
+pub fn sleepers(world: &World, scenario: &Scenario, all: &mut Vec<Successor>) {
     if world.sleeper != Sleeper::Nothing && !world.gone {
         let mut next = world.clone();
         global(&mut next, scenario, world.sleeper);
