@@ -16,6 +16,7 @@ mod meanwhile;
 mod restarts;
 mod slow_requests;
 mod soak;
+mod workloads;
 
 use crate::scenario::{Act, Scenario};
 use input::{capacity, configuration, lifecycle, lock, queue, schema, sidecar, target, time_to_live, trigger};
@@ -45,6 +46,7 @@ pub fn under_load() -> Vec<Scenario> {
     scenarios! {
         "three replicas under every budget: completed or refused as it must be", "three-replicas", budgets::three_replicas;
         "one replica under every budget: Surge completes, Rolling is refused", "one-replica", budgets::one_replica;
+        "a StatefulSet goes highest ordinal first, and a broken pod of it is healed", "ordered", workloads::stateful_set;
         "a bad configuration edited in place is restored and stops no pod", "bad-in-place", failing_configuration::in_place;
         "a bad configuration that is promoted is restored and stops no pod", "bad-promoted", failing_configuration::promoted;
         "a new pod that loses readiness in the soak fails the run and is put back", "soak-unready", soak::loses_readiness;
@@ -87,6 +89,9 @@ pub fn controller_killed() -> Vec<Scenario> {
 /// Refusals and other cases that need no load, the longest first.
 pub fn without_load() -> Vec<Scenario> {
     scenarios! {
+        "a StatefulSet's last endpoint, pending template and no pods at all", "ordered-alone", workloads::stateful_set_alone;
+        "a StatefulSet with a partition keeps both of its revisions", "partition", workloads::partition;
+        "a DaemonSet's last endpoint goes only with permission", "daemon", workloads::daemon_set;
         "deleted while it runs: the pods are back, then the request is gone", "deleted", lifecycle::deleted_while_running;
         "a request stripped of its finalizer and deleted: the next one takes over", "orphan", lifecycle::orphaned;
         "cancel comes too late: it is rejected and the run completes", "cancel-late", lifecycle::cancelled_too_late;

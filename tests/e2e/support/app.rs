@@ -3,10 +3,11 @@
 //! **Invariant:** what a scenario changes stands in the scenario; everything else is `deploy/samples` as it is.
 
 use super::cluster::{path, with_images};
+use super::pods::is_ready;
 use super::space::Space;
 use super::wait::{until, when};
 use super::{Result, ensure, load};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
@@ -18,6 +19,7 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// Manifests with changes.
 pub struct Template {
+    kind: &'static str,
     name: &'static str,
     documents: Vec<Value>,
 }
@@ -25,21 +27,32 @@ pub struct Template {
 impl Template {
     /// `web`, with the sidecar.
     pub fn web() -> Result<Self> {
-        Self::read("web", "deploy/samples/sample.yaml")
+        Self::read("Deployment", "web", "deploy/samples/sample.yaml")
     }
 
     /// `plain`, without it.
     pub fn plain() -> Result<Self> {
-        Self::read("plain", "deploy/samples/plain.yaml")
+        Self::read("Deployment", "plain", "deploy/samples/plain.yaml")
     }
 
-    fn read(name: &'static str, file: &str) -> Result<Self> {
-        Ok(Self { name, documents: documents(&with_images(&std::fs::read_to_string(path(file))?))? })
+    /// `web` as a StatefulSet.
+    pub fn stateful_set() -> Result<Self> {
+        Self::read("StatefulSet", "web", "deploy/samples/statefulset.yaml")
+    }
+
+    /// `web` as a DaemonSet.
+    pub fn daemon_set() -> Result<Self> {
+        Self::read("DaemonSet", "web", "deploy/samples/daemonset.yaml")
+    }
+
+    fn read(kind: &'static str, name: &'static str, file: &str) -> Result<Self> {
+        Ok(Self { kind, name, documents: documents(&with_images(&std::fs::read_to_string(path(file))?))? })
     }
 
     /// So many pods.
     pub fn replicas(self, replicas: i32) -> Self {
-        self.edit("Deployment", |deployment| deployment["spec"]["replicas"] = json!(replicas))
+        let kind = self.kind;
+        self.edit(kind, |workload| workload["spec"]["replicas"] = json!(replicas))
     }
 
     /// Changes the document of a kind.
@@ -50,13 +63,14 @@ impl Template {
 
     /// Changes the pod's specification.
     pub fn edit_pod(self, change: impl Fn(&mut Value)) -> Self {
-        self.edit("Deployment", |deployment| change(&mut deployment["spec"]["template"]["spec"]))
+        let kind = self.kind;
+        self.edit(kind, |workload| change(&mut workload["spec"]["template"]["spec"]))
     }
 
     /// Applies it all and waits until every pod is ready.
     pub async fn deploy(self, space: &Space) -> Result<App<'_>> {
         space.apply(&self.documents).await?;
-        let app = App { space, name: self.name };
+        let app = App { space, kind: self.kind, name: self.name };
         app.settled().await?;
         Ok(app)
     }
@@ -80,7 +94,9 @@ pub fn documents(manifest: &str) -> Result<Vec<Value>> {
 pub struct App<'a> {
     /// Where.
     pub space: &'a Space,
-    /// Name of its Deployment, Service and label.
+    /// Deployment, StatefulSet or DaemonSet.
+    pub kind: &'static str,
+    /// Name of its workload, Service and label.
     pub name: &'static str,
 }
 
@@ -100,6 +116,39 @@ pub type Content = (Value, Value);
 impl App<'_> {
     /// Waits until exactly the wanted pods are there and ready.
     pub async fn settled(&self) -> Result {
+        match self.kind {
+            "Deployment" => self.rolled_out().await,
+            _ => self.all_ready().await,
+        }
+    }
+
+    /// Of a StatefulSet or DaemonSet: as many pods as it wants, all Ready.
+    async fn all_ready(&self) -> Result {
+        until(&format!("{} {} to settle", self.kind, self.name), 120, async || {
+            let wanted = self.wanted().await?;
+            let pods = self.pods().await?;
+            let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+            let settled = wanted == Some(pods.len()) && ready == pods.len();
+            Ok(when(settled, || format!("{ready} of {} pods Ready, wanted {wanted:?}", pods.len())))
+        })
+        .await
+    }
+
+    /// How many pods a StatefulSet or DaemonSet wants; absent until its controller has seen it.
+    async fn wanted(&self) -> Result<Option<usize>> {
+        let (seen, generation, wanted) = if self.kind == "StatefulSet" {
+            let set = self.space.api::<StatefulSet>().get(self.name).await?;
+            let seen = set.status.and_then(|status| status.observed_generation);
+            (seen, set.metadata.generation, set.spec.and_then(|spec| spec.replicas).unwrap_or(1))
+        } else {
+            let set = self.space.api::<DaemonSet>().get(self.name).await?;
+            let status = set.status.unwrap_or_default();
+            (status.observed_generation, set.metadata.generation, status.desired_number_scheduled)
+        };
+        Ok((seen == generation).then_some(usize::try_from(wanted)?))
+    }
+
+    async fn rolled_out(&self) -> Result {
         until(&format!("Deployment {} to settle", self.name), 120, async || {
             let deployment = self.deployment().await?;
             let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
