@@ -4,7 +4,7 @@
 
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Role};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Role, Target};
 use super::pending::queued;
 use super::recovering::to_restore;
 use crate::api::{Outcome, Phase, Step};
@@ -30,6 +30,9 @@ fn last_word(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> String 
     };
     if let Some(problem) = &outcome.not_restored {
         return format!("{message}; not everything is as it was: {problem}");
+    }
+    if observed.target == Target::Gone {
+        return message.clone();
     }
     let left = observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.alive()).count();
     let restarted = plan.pods.saturating_sub(i64::try_from(left).unwrap_or(0));

@@ -175,7 +175,14 @@ fn restored(status: &mut RestartRequestStatus, now: &Time) {
             set(status, "Restored", ConditionStatus::False, reason.as_deref().unwrap_or("Unknown"), problem, now);
         }
         (None, _) => {
-            set(status, "Restored", ConditionStatus::True, "Restored", "configuration and pods are as they were", now);
+            set(
+                status,
+                "Restored",
+                ConditionStatus::True,
+                "Restored",
+                "what the run changed of the configuration is back, and no pod is detached or cordoned",
+                now,
+            );
         }
     }
 }

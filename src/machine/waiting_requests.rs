@@ -44,7 +44,7 @@ fn make_way(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
 fn last_endpoint(observed: &Observed, cursor: &Cursor, pods: &[&Pod], pod: &Pod) -> Decision {
     if pods.len() == 1 {
         let message = format!(
-            "{} is the last ready endpoint of a Service (or of its node, under a Local traffic policy); use strategy Surge, more replicas, or strategy.allowDisruption",
+            "{} is the last ready endpoint of a Service (or of its node, under a Local traffic policy); add replicas, permit it by strategy.allowDisruption, or, for a Deployment, use strategy Surge",
             pod.name
         );
         return Decision::Record(fail(observed, cursor, Code::LastEndpoint, message));
