@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 pub struct Facts {
     /// The request, read live.
     pub request: RestartRequest,
+    /// The request is gone: this one is made of what the history holds of the run.
+    pub orphan: bool,
     /// The trigger in the object is another one than the run began with.
     pub triggered: bool,
     /// An older request that waits for the same workload; looked for only where requests queue.
@@ -68,6 +70,7 @@ impl Facts {
     pub fn new(namespace: &str, request: RestartRequest, workload: Option<Workload>, resolved: Resolved) -> Self {
         Self {
             request,
+            orphan: false,
             triggered: false,
             ahead: None,
             hooks: vec![],

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod metrics;
 pub mod objects;
 mod observe;
+mod orphans;
 mod pass;
 pub mod reconcile;
 mod record;
@@ -125,6 +126,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         metrics,
         hooks: Arc::default(),
         memory: memory::Memory::default(),
+        orphans: orphans::Orphans::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))
 }

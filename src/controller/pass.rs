@@ -6,9 +6,9 @@ use super::backoff::Backoff;
 use super::context::Context;
 use super::error::Error;
 use super::events::Note;
-use super::reconcile;
 use super::wake::Unfinished;
 use super::watches::Watched;
+use super::{orphans, reconcile};
 use crate::api::Phase;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -140,6 +140,7 @@ pub fn failed(watched: Arc<Watched>, error: &Error, passes: Arc<Passes>) -> Acti
 pub fn gone(namespace: &str, name: &str, passes: &Passes) {
     if let Some(uid) = passes.unfinished.gone(namespace, name) {
         passes.context.forget(&uid);
+        orphans::deleted(&passes.context, namespace, &uid);
     }
     passes.backoff.forget(&format!("{namespace}/{name}"));
     passes.context.metrics.active_requests(passes.unfinished.count());

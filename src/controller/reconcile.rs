@@ -6,10 +6,12 @@
 use super::act::{self, Done};
 use super::context::Context;
 use super::error::Error;
-use super::{observe, record};
+use super::facts::Facts;
+use super::{observe, orphans, record};
 use crate::api::{Phase, RestartRequest, Step};
-use crate::machine::{Decision, Observed, plan};
+use crate::machine::{Decision, Effect, Observed, plan};
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,30 +44,53 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
         // What was watched is older than what was read.
         tracing::Span::current().record("phase", phase(&facts.request).map(Phase::word));
     }
-    if !ctx.leader.leading() {
-        return Err(Error::NotLeading { what: format!("pass for RestartRequest {namespace}/{name}") });
+    if let Some(history) = facts.history.as_ref().filter(|_| facts.holder_gone) {
+        orphans::look(&ctx, namespace, &history.name_any());
     }
-    let decision = plan(&observed);
+    Ok(step(&ctx, &facts, &observed).await?.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// One pass for the run that holds a history and whose request is gone; absent when there is none.
+///
+/// # Errors
+/// As [`reconcile`].
+pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Option<Duration>, Error> {
+    let Some((facts, observed)) = Box::pin(observe::orphan(ctx, namespace, history)).await? else { return Ok(None) };
+    if let Some(wait) = step(ctx, &facts, &observed).await? {
+        return Ok(Some(wait));
+    }
+    // Nothing to put back, or everything goes with the namespace; nobody else gives the lock back.
+    act::act(ctx, &facts, &[Effect::ReleaseLock(vec![])]).await?;
+    Ok(Some(LATER))
+}
+
+/// Plans, then either records or acts; when to look again, if ever.
+async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Option<Duration>, Error> {
+    if !ctx.leader.leading() {
+        let what = format!("pass for RestartRequest {}/{}", facts.namespace, facts.name());
+        return Err(Error::NotLeading { what });
+    }
+    let decision = plan(observed);
     tracing::debug!(?decision, "decided");
     let recorded = matches!(decision, Decision::Record(_));
-    if !recorded && record::mirror(&ctx, &facts, &facts.request.status.clone().unwrap_or_default()).await {
-        return Ok(Action::requeue(NOW));
+    if !recorded && record::mirror(ctx, facts, &facts.request.status.clone().unwrap_or_default()).await {
+        return Ok(Some(NOW));
     }
-    match decision {
+    Ok(match decision {
         Decision::Record(change) => {
-            record::record(&ctx, &facts, &observed, &change).await?;
-            Ok(Action::requeue(NOW))
+            record::record(ctx, facts, observed, &change).await?;
+            Some(NOW)
         }
         Decision::Act(effects) => {
-            let done = act::act(&ctx, &facts, &effects).await?;
-            Ok(Action::requeue(if done == Done::Yes { SOON } else { LATER }))
+            let done = act::act(ctx, facts, &effects).await?;
+            Some(if done == Done::Yes { SOON } else { LATER })
         }
         Decision::Wait(message) => {
-            record::waiting(&ctx, &facts, &observed, &message).await?;
-            Ok(Action::requeue(patience(&observed)))
+            record::waiting(ctx, facts, observed, &message).await?;
+            Some(patience(observed))
         }
-        Decision::Rest => Ok(Action::await_change()),
-    }
+        Decision::Rest => None,
+    })
 }
 
 /// A finished request without our finalizer costs nothing, no read and no write, until its time to live is over.

@@ -42,7 +42,9 @@ pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &
     if change.step == Step::Finished {
         ctx.forget(facts.uid());
     }
-    mirror(ctx, facts, &next).await;
+    if !facts.orphan {
+        mirror(ctx, facts, &next).await;
+    }
     Ok(())
 }
 
@@ -115,6 +117,9 @@ fn in_flight(observed: &Observed, status: &RestartRequestStatus) -> Option<i64> 
 }
 
 async fn write(ctx: &Context, facts: &Facts, status: RestartRequestStatus) -> Result<(), Error> {
+    if facts.orphan {
+        return mirror::orphan(ctx, facts, &status).await;
+    }
     let api: Api<RestartRequest> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
     let request = RestartRequest { status: Some(status), ..facts.request.clone() };
     let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };

@@ -31,6 +31,9 @@ const KEYS: usize = 512;
 
 /// Puts our finalizer on the request, or takes it off: the last thing that a run does.
 pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
+    if facts.orphan {
+        return Ok(Done::Yes);
+    }
     if !wanted && !facts.namespace_terminating {
         delete_lists(ctx, facts).await?;
         hooks::delete_unfinished(ctx, facts).await?;
@@ -133,6 +136,10 @@ pub async fn create(ctx: &Context, facts: &Facts) -> Result<RestartHistory, Erro
 pub async fn release(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Done, Error> {
     let Some(history) = &facts.history else { return Ok(Done::Yes) };
     tidy(ctx, facts, good).await?;
+    if facts.orphan {
+        // With a request they go with its finalizer.
+        delete_lists(ctx, facts).await?;
+    }
     let name = history_name(&facts.request, facts.workload_uid());
     let what = |verb: &str| format!("{verb} RestartHistory {}/{name}", facts.namespace);
     let api = api(ctx, facts);
@@ -210,6 +217,9 @@ fn restored(request: &RestartRequestStatus) -> Vec<RestoredMap> {
 
 /// Its time to live is over.
 pub async fn delete_request(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
+    if facts.orphan {
+        return Ok(Done::Yes);
+    }
     let metadata = &facts.request.metadata;
     let preconditions =
         Preconditions { uid: metadata.uid.clone(), resource_version: metadata.resource_version.clone() };

@@ -8,6 +8,7 @@ use super::index::Key;
 use crate::api::{RestartHistory, TargetKind, TargetRef, names};
 use crate::controller::context::call;
 use crate::controller::error::Error;
+use crate::controller::orphans;
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, select_all};
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -15,7 +16,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -76,10 +77,12 @@ fn of_config_map(this: &Loop, map: &ObjectMeta) {
     }
 }
 
-/// A run has ended.
+/// A run has ended, or holds the workload and may have lost its request.
 fn of_history(this: &Loop, history: &RestartHistory) {
-    if history.status.as_ref().is_some_and(|status| status.active.is_none()) {
-        let namespace = history.metadata.namespace.clone().unwrap_or_default();
+    let namespace = history.metadata.namespace.clone().unwrap_or_default();
+    if history.status.as_ref().is_some_and(|status| status.active.is_some()) {
+        orphans::look(&this.context, &namespace, &history.name_any());
+    } else {
         this.later(Key { namespace, target: history.spec.target_ref.clone() });
     }
 }

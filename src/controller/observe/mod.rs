@@ -41,7 +41,24 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When the API server does not answer a read; nothing has been decided then.
 pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Option<(Facts, Observed)>, Error> {
-    let Some(facts) = Box::pin(read::read(ctx, namespace, name)).await? else { return Ok(None) };
+    match Box::pin(read::read(ctx, namespace, name)).await? {
+        Some(facts) => seen(ctx, facts).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same for the run that holds a history and whose request is gone; absent when there is none.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    match Box::pin(read::orphan(ctx, namespace, history)).await? {
+        Some(facts) => seen(ctx, facts).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
     let mut observed = view(&facts, &ctx.config.current(), ctx.keys.id(), &mut run, Instant::now());
     let batch: Vec<&Pod> =
@@ -52,7 +69,7 @@ pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Optio
     if step != Step::Finished {
         ctx.memory.keep(facts.uid(), run);
     }
-    Ok(Some((facts, observed)))
+    Ok((facts, observed))
 }
 
 fn batch_of(facts: &Facts) -> &[PodProgress] {
@@ -173,8 +190,10 @@ fn held(facts: &Facts) -> Lock {
     let this = |run: &RunRecord| run.uid == facts.uid() && run.generation == run_generation(&facts.request);
     match &status.active {
         Some(active) if active.uid == facts.uid() => Lock::Ours,
-        // Its finalizer was taken off by hand. Pods that it left detached are in the next list, its leases run out.
-        Some(_) if facts.holder_gone => Lock::Free,
+        // Its finalizer was taken off by hand, or it was deleted by force.
+        Some(active) if facts.holder_gone => {
+            Lock::Other(format!("{} (which is gone: what it did is being put back)", active.request))
+        }
         Some(active) => Lock::Other(active.request.clone()),
         None if status.runs.iter().any(this) => Lock::Done,
         None => Lock::Free,

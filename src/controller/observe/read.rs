@@ -3,7 +3,7 @@
 //! **Invariant:** no cache: a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
-use crate::api::{ConcurrencyPolicy, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
+use crate::api::{ActiveRun, ConcurrencyPolicy, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
@@ -14,6 +14,8 @@ use crate::controller::workload::Workload;
 use crate::machine::PlannedPod;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use std::collections::BTreeMap;
@@ -21,10 +23,50 @@ use std::collections::BTreeMap;
 /// Reads everything that the run's step may need; absent when the request no longer exists.
 pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Facts>, Error> {
     let requests: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
-    let Some(mut request) = call(format!("read RestartRequest {namespace}/{name}"), requests.get_opt(name)).await?
-    else {
+    let what = format!("read RestartRequest {namespace}/{name}");
+    let Some(request) = call(what, requests.get_opt(name)).await? else { return Ok(None) };
+    around(ctx, namespace, request).await.map(Some)
+}
+
+/// The same for a run that holds a history although its request is gone; absent when that is not so.
+pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Option<Facts>, Error> {
+    let histories: Api<RestartHistory> = Api::namespaced(ctx.reader.clone(), namespace);
+    let what = format!("read RestartHistory {namespace}/{history}");
+    let Some(history) = call(what, histories.get_opt(history)).await? else { return Ok(None) };
+    let Some(active) = history.status.as_ref().and_then(|status| status.active.as_ref()) else { return Ok(None) };
+    if !gone(ctx, namespace, active).await? {
         return Ok(None);
+    }
+    let facts = around(ctx, namespace, orphaned(namespace, active)?).await?;
+    // Under another name it is about another workload: whoever edited it is not followed.
+    let same = facts.history.as_ref().is_some_and(|found| found.metadata.uid == history.metadata.uid);
+    Ok(same.then_some(Facts { orphan: true, ..facts }))
+}
+
+/// The request as it would be if it were being deleted: what it did goes back, and nothing else happens.
+fn orphaned(namespace: &str, active: &ActiveRun) -> Result<RestartRequest, Error> {
+    let unreadable = |error: serde_json::Error| {
+        Error::Internal(format!("what the history holds of RestartRequest {namespace}/{}: {error}", active.request))
     };
+    let mut request =
+        RestartRequest::new(&active.request, serde_json::from_value(active.spec.clone()).map_err(unreadable)?);
+    request.status = active.status.clone().map(serde_json::from_value).transpose().map_err(unreadable)?;
+    request.metadata.namespace = Some(namespace.to_owned());
+    request.metadata.uid = Some(active.uid.clone());
+    request.metadata.generation = Some(active.generation);
+    request.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    Ok(request)
+}
+
+async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool, Error> {
+    let api: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
+    let what = format!("look for RestartRequest {namespace}/{}", active.request);
+    let holder = call(what, api.get_metadata_opt(&active.request)).await?;
+    Ok(holder.is_none_or(|holder| holder.metadata.uid.as_ref() != Some(&active.uid)))
+}
+
+/// Everything around a request.
+async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
     let (workload, around, namespace_terminating, leaving_nodes, plan, again, others) = futures::try_join!(
         workload::read(ctx, namespace, &request.spec.target_ref),
@@ -71,7 +113,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     }
     facts.shared = shared::read(ctx, &facts).await?;
     ask_sidecars(ctx, &mut facts).await;
-    Ok(Some(facts))
+    Ok(facts)
 }
 
 /// The ConfigMaps, unless nothing is to be copied.
@@ -142,10 +184,7 @@ async fn holder_gone(
     let Some(active) = active.filter(|active| request.metadata.uid.as_ref() != Some(&active.uid)) else {
         return Ok(false);
     };
-    let api: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
-    let what = format!("look for RestartRequest {namespace}/{}", active.request);
-    let holder = call(what, api.get_metadata_opt(&active.request)).await?;
-    Ok(holder.is_none_or(|holder| holder.metadata.uid.as_ref() != Some(&active.uid)))
+    gone(ctx, namespace, active).await
 }
 
 /// The requests of the namespace, while this one waits for its turn.

@@ -14,6 +14,7 @@ use crate::controller::facts::Facts;
 use crate::controller::hooks::failure_word;
 use crate::controller::objects::word;
 use crate::machine::Change;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource as _;
 use std::time::Duration;
@@ -70,7 +71,15 @@ pub fn announce(
         notes.extend(text.map(|text| (Note::new("GracePeriodShort", "Check", text).warning(), None)));
     }
     for (note, _) in notes {
-        ctx.events.publish(facts.request.object_ref(&()), note);
+        ctx.events.publish(subject(facts), note);
+    }
+}
+
+/// The request; where it is gone, the history.
+fn subject(facts: &Facts) -> ObjectReference {
+    match facts.history.as_ref().filter(|_| facts.orphan) {
+        Some(history) => history.object_ref(&()),
+        None => facts.request.object_ref(&()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::api::{RestartHistory, RestartHistoryStatus, RestartRequestStatus, names};
 use crate::controller::context::{Context, call};
+use crate::controller::error::Error;
 use crate::controller::facts::Facts;
 use kube::api::{Api, PostParams};
 
@@ -13,18 +14,30 @@ use kube::api::{Api, PostParams};
 pub async fn mirror(ctx: &Context, facts: &Facts, status: &RestartRequestStatus) -> bool {
     let behind = facts.history.as_ref().and_then(|history| behind(history, facts.uid(), status));
     let Some(history) = behind else { return false };
+    match write(ctx, facts, &history).await {
+        Ok(()) => true,
+        Err(error) if error.is_conflict() || error.is_not_found() => false,
+        Err(error) => {
+            tracing::warn!(namespace = facts.namespace, name = facts.name(), %error, "the history does not show the run as it is");
+            false
+        }
+    }
+}
+
+/// The status of a run whose request is gone has no other place.
+pub async fn orphan(ctx: &Context, facts: &Facts, status: &RestartRequestStatus) -> Result<(), Error> {
+    match facts.history.as_ref().and_then(|history| with(history, facts.uid(), status)) {
+        Some(history) => write(ctx, facts, &history).await,
+        None => Ok(()),
+    }
+}
+
+async fn write(ctx: &Context, facts: &Facts, history: &RestartHistory) -> Result<(), Error> {
     let name = history.metadata.name.as_deref().unwrap_or_default();
     let api: Api<RestartHistory> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
     let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let what = format!("write the run's phase into RestartHistory {}/{name}", facts.namespace);
-    match call(what, api.replace_status(name, &params, &history)).await {
-        Ok(_) => true,
-        Err(error) if error.is_conflict() || error.is_not_found() => false,
-        Err(error) => {
-            tracing::warn!(namespace = facts.namespace, name, %error, "the history does not show the run as it is");
-            false
-        }
-    }
+    call(what, api.replace_status(name, &params, history)).await.map(drop)
 }
 
 /// The history as it should be, if it is not.
@@ -36,6 +49,14 @@ fn behind(history: &RestartHistory, uid: &str, status: &RestartRequestStatus) ->
     if known.state == state && copy.is_some_and(|copy| same(&copy, status)) {
         return None;
     }
+    with(history, uid, status)
+}
+
+/// The history with that status of the run that holds it.
+fn with(history: &RestartHistory, uid: &str, status: &RestartRequestStatus) -> Option<RestartHistory> {
+    let known = history.status.as_ref()?;
+    let active = known.active.as_ref().filter(|active| active.uid == uid)?;
+    let state = status.phase?.word();
     let mut active = active.clone();
     active.status = serde_json::to_value(status).ok();
     let status = RestartHistoryStatus { state: state.to_owned(), active: Some(active), ..known.clone() };

@@ -49,6 +49,12 @@ impl Template {
         Ok(Self { kind, name, documents: documents(&with_images(&std::fs::read_to_string(path(file))?))? })
     }
 
+    /// The same beside it, under another name.
+    pub fn renamed(mut self, name: &'static str) -> Self {
+        self.documents.iter_mut().for_each(|document| rename(document, self.name, name));
+        Self { name, ..self }
+    }
+
     /// So many pods.
     pub fn replicas(self, replicas: i32) -> Self {
         let kind = self.kind;
@@ -81,6 +87,17 @@ impl Template {
         let app = self.deploy(space).await?;
         load::served(space, &app.address().await?).await?;
         Ok(app)
+    }
+}
+
+/// Every string that is the name, or that of the ConfigMap, is the other's.
+fn rename(value: &mut Value, old: &str, new: &str) {
+    match value {
+        Value::String(text) if text == old => new.clone_into(text),
+        Value::String(text) if *text == format!("{old}-config") => *text = format!("{new}-config"),
+        Value::Array(all) => all.iter_mut().for_each(|value| rename(value, old, new)),
+        Value::Object(all) => all.values_mut().for_each(|value| rename(value, old, new)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -261,7 +278,9 @@ impl App<'_> {
             json!([object.name, object.uid, object.resource_version])
         };
         let pods: Vec<Value> = self.pods().await?.iter().map(|pod| version(&pod.metadata)).collect();
-        let maps = self.space.api::<ConfigMap>().list(&ListParams::default()).await?;
+        // The baseline makes copies whenever it has something to learn.
+        let people = ListParams::default().labels(&format!("{}!=snapshot", names::ROLE));
+        let maps = self.space.api::<ConfigMap>().list(&people).await?;
         let maps: Vec<Value> = maps.items.iter().map(|map| version(&map.metadata)).collect();
         ensure!(!pods.is_empty(), "there are no pods that could stay untouched");
         let workload = self.workload().await?;

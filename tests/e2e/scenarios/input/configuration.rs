@@ -33,6 +33,8 @@ async fn one_pod(space: &Space) -> Result<App<'_>> {
 pub async fn copy_refused_by_quota(space: &Space) -> Result<Figures> {
     let app = one_pod(space).await?;
     quota(space, &json!({"count/configmaps": "0"})).await?;
+    // Of what it held until now the baseline may have a copy.
+    app.edit_config("greeting: edited\n").await?;
     refused(&app, json!({}), Code::BackupFailed, &["quota"]).await
 }
 

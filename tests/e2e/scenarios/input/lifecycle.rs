@@ -120,17 +120,3 @@ pub async fn deleted_while_running(space: &Space) -> Result<Figures> {
     let again = Request::apply(space, "again", "web", at_once()).await?.completed(90).await?;
     Ok(Figures::default().load(&report).and(format!("back and gone; another request completed in {}", took(&again))))
 }
-
-/// The finalizer is taken off by hand and the request deleted: nobody is left to finish, so the next request does.
-pub async fn orphaned(space: &Space) -> Result<Figures> {
-    let app = Template::web()?.replicas(2).deploy(space).await?;
-    let request = Request::apply(space, "web", "web", at_once()).await?;
-    request.entered(Step::Draining).await?;
-    request.delete().await?;
-    let bare = json!({"metadata": {"finalizers": null}});
-    request.patch(bare).await?;
-    request.gone(30).await?;
-    let next = Request::apply(space, "next", "web", at_once()).await?.completed(90).await?;
-    app.whole().await?;
-    Ok(Figures::default().and(format!("the next request took over and completed in {}", took(&next))))
-}

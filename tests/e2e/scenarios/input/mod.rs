@@ -21,7 +21,7 @@ use restart_controller::api::Code;
 use serde_json::Value;
 
 /// A request for the app that the controller must refuse with this code and a message that has these words.
-async fn refused(app: &App<'_>, more: Value, code: Code, words: &[&str]) -> Result<Figures> {
+pub async fn refused(app: &App<'_>, more: Value, code: Code, words: &[&str]) -> Result<Figures> {
     let before = app.untouched().await?;
     let request = Request::apply(app.space, "bad", app.name, more).await?;
     let status = request.failed(code, 40).await?;
