@@ -31,6 +31,9 @@ const KEYS: usize = 512;
 
 /// Puts our finalizer on the request, or takes it off: the last thing that a run does.
 pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
+    if !wanted && facts.namespace_terminating {
+        let_go(ctx, facts).await?;
+    }
     if facts.orphan {
         return Ok(Done::Yes);
     }
@@ -49,6 +52,15 @@ pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Don
     let what = format!("write the finalizer of RestartRequest {}/{}", facts.namespace, facts.name());
     call(what, api.patch(facts.name(), &manager(), &Patch::Merge(&patch))).await?;
     Ok(Done::Yes)
+}
+
+/// The namespace goes, and with it everything that a run could put back: its history must not hold it up either.
+async fn let_go(ctx: &Context, facts: &Facts) -> Result<(), Error> {
+    let Some(history) = facts.history.as_ref().filter(|history| held(history)) else { return Ok(()) };
+    let name = history_name(&facts.request, facts.workload_uid());
+    let what = format!("take the finalizer off RestartHistory {}/{name}", facts.namespace);
+    call(what, api(ctx, facts).replace(&name, &params(), &with_finalizer(history, false))).await?;
+    Ok(())
 }
 
 fn manager() -> PatchParams {
