@@ -29,7 +29,8 @@ fn last_word(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> String 
         return message.clone();
     };
     if let Some(problem) = &outcome.not_restored {
-        return format!("{message}; not everything is as it was: {problem}");
+        let problem = if problem == message { String::new() } else { format!(": {problem}") };
+        return format!("{message}; not everything is as it was{problem}");
     }
     if observed.target == Target::Gone {
         return message.clone();

@@ -133,6 +133,7 @@ pub fn without_load() -> Vec<Scenario> {
         "a Service that publishes addresses that are not ready is refused", "not-ready", target::publishes_not_ready;
         "a copy that a quota refuses stops the restart", "quota", configuration::copy_refused_by_quota;
         "an immutable ConfigMap as the target of a promotion is refused", "immutable", configuration::immutable_target;
+        "a ConfigMap edited just before its promotion is not written over", "map-conflict", configuration::edited_before_promotion;
         "a candidate that does not exist is refused", "no-candidate", configuration::missing_candidate;
         "a ConfigMap that does not exist is refused", "no-map", configuration::missing_map;
         "a candidate that does not parse is refused", "no-parse", configuration::candidate_that_does_not_parse;

@@ -29,7 +29,7 @@ pub async fn restarts(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(2).deploy_with_load(space).await?;
     let load = Load::start(space, "soak", &app.address().await?, 60, json!({})).await?;
     let mut report = Report::default();
-    let status = fails(&app, "/exit", "failed in the soak", async || {
+    let status = fails(&app, "/exit", " in the soak", async || {
         report = load.stop().await?;
         Ok(())
     })

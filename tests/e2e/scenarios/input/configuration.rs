@@ -3,13 +3,14 @@
 //! **Invariant:** without a copy nothing is changed.
 
 use super::refused;
-use crate::support::Result;
 use crate::support::app::{App, Template};
 use crate::support::figures::Figures;
+use crate::support::request::Request;
 use crate::support::space::Space;
 use crate::support::wait::{until, when};
+use crate::support::{Result, ensure};
 use k8s_openapi::api::core::v1::ResourceQuota;
-use restart_controller::api::Code;
+use restart_controller::api::{Code, Step};
 use serde_json::{Value, json};
 
 fn promotion() -> Value {
@@ -69,6 +70,25 @@ pub async fn candidate_that_does_not_parse(space: &Space) -> Result<Figures> {
         ])
         .await?;
     refused(&app, promotion(), Code::ValidationFailed, &["config.yaml"]).await
+}
+
+/// Edited while a hook before the promotion runs: the candidate was meant for something else.
+pub async fn edited_before_promotion(space: &Space) -> Result<Figures> {
+    let app = one_pod(space).await?;
+    candidate(space).await?;
+    let old = app.uids().await?;
+    let url = format!("http://{}/work?id=hook&millis=4000", app.address().await?);
+    let hook = json!({"name": "slow", "http": {"url": url, "method": "GET"}, "onFailure": "Ignore"});
+    let mut spec = promotion();
+    spec["hooks"] = json!({"pre": [hook]});
+    let request = Request::apply(space, "web", "web", spec).await?;
+    request.entered(Step::PreHooks).await?;
+    app.edit_config("greeting: somebody else's\n").await?;
+    let status = request.failed(Code::RestoreConflict, 40).await?;
+    let content = app.content().await?.0["config.yaml"].clone();
+    ensure!(content == "greeting: somebody else's\n", "somebody else's edit was written over with {content}");
+    ensure!(old == app.uids().await?, "a pod was touched");
+    Ok(Figures::note(format!("{}: {}", Code::RestoreConflict.number(), status.message)))
 }
 
 /// A quota, in force.

@@ -39,7 +39,8 @@ pub async fn asks_for_one_more(space: &Space) -> Result<Figures> {
     ensure!(request.version().await? == before, "the same manifest has changed something");
 
     request.patch(json!({"spec": {"trigger": "b", "reason": "another reason", "verify": {"soakSeconds": 0}}})).await?;
-    request.entered(Step::Surging).await?;
+    let surging = |status: &RestartRequestStatus| status.step == Some(Step::Surging);
+    request.reached("step Surging of the run with trigger \"b\"", 60, surging).await?;
     request.patch(json!({"spec": {"trigger": "c"}})).await?;
     let status = ran(&request, "c").await?;
     ensure!(status.phase == Some(Phase::Completed), "not Completed: {}", sentence(&status));
