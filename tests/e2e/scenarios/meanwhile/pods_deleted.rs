@@ -1,6 +1,6 @@
 //! Pods that others delete in mid-run: one that waits for its turn, one that is new, one that is detached.
 //!
-//! **Invariant:** one pod is left to serve; the kinds are told apart by what the API server says of them.
+//! **Invariant:** two pods are left to serve; the kinds are told apart by what the API server says of them.
 
 use super::Scene;
 use crate::support::app::is_detached;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// All three at once.
 pub async fn by_somebody_else(space: &Space) -> Result<Figures> {
-    let scene = Scene::draining(space, 3, json!({"strategy": {"maxParallel": 1}})).await?;
+    let scene = Scene::draining(space, 4, json!({"strategy": {"maxParallel": 1}})).await?;
     let pods = scene.app.pods().await?;
     let old = |pod: &&Pod| scene.old.contains(&pod.uid().unwrap_or_default());
     let detached = pods.iter().find(|pod| is_detached(pod));
