@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** nothing is simulated, and nothing here reaches into the controller: what is judged is what users see.
 
+mod codes;
 mod scenario;
 mod scenarios;
 mod support;
@@ -26,6 +27,11 @@ fn groups() -> [(usize, Vec<Scenario>); 5] {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
+    let unprovoked = codes::unprovoked(groups().iter().flat_map(|(_, scenarios)| scenarios));
+    if !unprovoked.is_empty() {
+        eprintln!("e2e: no scenario provokes {}: name one in codes.rs", unprovoked.join(", "));
+        return ExitCode::FAILURE;
+    }
     let bench = match Bench::new() {
         Ok(bench) => bench,
         Err(error) => {
