@@ -2,9 +2,11 @@
 //!
 //! **Invariant:** every effect carries its preconditions; one that does not meet them changes nothing.
 
-use crate::observe::{compressed, now, status};
-use crate::pod::{Asleep, Lease, Place};
+use crate::effects_on_pods::{asleep_on_pod, on_pod};
+use crate::observe::now;
+use crate::pod::Asleep;
 use crate::scenario::Scenario;
+use crate::status::{compressed, status};
 use crate::world::{Data, Holder, HookRuns, Sleeper, Status, Workload, World};
 use restart_controller::api::PodState;
 use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
@@ -174,32 +176,8 @@ fn asleep(effect: &Effect) -> Sleeper {
     }
 }
 
-fn asleep_on_pod(effect: &Effect) -> Asleep {
-    match effect {
-        Effect::Detach(_) => Asleep::Detach,
-        Effect::Reattach(_) => Asleep::Reattach,
-        Effect::Cordon(_) => Asleep::Cordon,
-        Effect::Release(_) => Asleep::Release,
-        Effect::MarkExpendable(_) => Asleep::MarkExpendable,
-        Effect::Evict(_) => Asleep::Evict,
-        Effect::Delete(_) => Asleep::Delete,
-        Effect::DeleteRequest
-        | Effect::RunHook(..)
-        | Effect::AddFinalizer
-        | Effect::RemoveFinalizer
-        | Effect::TakeLock
-        | Effect::ReleaseLock(_)
-        | Effect::CopyConfigMaps
-        | Effect::WritePlan(_)
-        | Effect::WritePlanAgain(_)
-        | Effect::Promote(_)
-        | Effect::Restore(_) => unreachable!("no effect on a pod"),
-    }
-}
-
 /// An effect on anything but a pod; one that waited wakes up here too.
 pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
-    let entry = world.entry(scenario);
     match effect {
         Sleeper::Nothing => {}
         Sleeper::AddFinalizer => {
@@ -232,38 +210,12 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
                 world.history_changed();
             }
         }
-        Sleeper::ReleaseLock(good) => {
-            if world.holder == Holder::Ours {
-                world.holder = Holder::Done;
-                if good {
-                    world.good = Some(entry.candidate);
-                }
-                world.history_changed();
-            }
-        }
-        Sleeper::Copy => {
-            for data in [entry.snapshot, entry.candidate] {
-                if data != Data::Missing {
-                    world.copies[data as usize] = true;
-                }
-            }
-        }
+        Sleeper::ReleaseLock(good) => release_lock(world, scenario, good),
+        Sleeper::Copy => copy(world, scenario),
         Sleeper::WritePlan => write_list(world, false),
         Sleeper::WritePlanAgain => write_list(world, true),
-        Sleeper::Promote => {
-            if world.live == entry.snapshot && entry.snapshot != entry.candidate {
-                world.live = entry.candidate;
-                world.promotions += 1;
-                world.config_map_changed();
-            }
-        }
-        Sleeper::Restore => {
-            if world.live == entry.candidate && entry.snapshot != entry.candidate {
-                world.live = entry.snapshot;
-                world.restores += 1;
-                world.config_map_changed();
-            }
-        }
+        Sleeper::Promote => write(world, scenario, true),
+        Sleeper::Restore => write(world, scenario, false),
         Sleeper::Record(written, begins) => {
             for pod in &mut world.pods {
                 if let Asleep::Batch(state, late) = pod.asleep {
@@ -276,6 +228,39 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
     if world.sleeper == effect {
         world.wake();
     }
+}
+
+fn release_lock(world: &mut World, scenario: &Scenario, good: bool) {
+    if world.holder != Holder::Ours {
+        return;
+    }
+    world.holder = Holder::Done;
+    if good {
+        world.good = Some(world.entry(scenario).candidate);
+    }
+    world.history_changed();
+}
+
+fn copy(world: &mut World, scenario: &Scenario) {
+    let entry = world.entry(scenario);
+    for data in [entry.snapshot, entry.candidate] {
+        if data != Data::Missing {
+            world.copies[data as usize] = true;
+        }
+    }
+}
+
+/// The candidate over the snapshot, or the other way round; nothing over anything else.
+fn write(world: &mut World, scenario: &Scenario, promote: bool) {
+    let entry = world.entry(scenario);
+    let (from, to) = if promote { (entry.snapshot, entry.candidate) } else { (entry.candidate, entry.snapshot) };
+    if world.live != from || from == to {
+        return;
+    }
+    world.live = to;
+    let count = if promote { &mut world.promotions } else { &mut world.restores };
+    *count += 1;
+    world.config_map_changed();
 }
 
 /// The list is created once; whoever comes second finds it there.
@@ -293,63 +278,5 @@ fn write_list(world: &mut World, again: bool) {
                 (pod.planned, pod.restarted) = (true, false);
             }
         }
-    }
-}
-
-/// An effect on a pod; one that waited wakes up here too.
-pub fn on_pod(world: &mut World, scenario: &Scenario, index: usize, effect: Asleep) {
-    let allowed = world.may_evict(scenario, &world.pods[index]);
-    let pod = &mut world.pods[index];
-    if pod.asleep == effect {
-        pod.asleep = Asleep::Nothing;
-    }
-    if pod.terminating {
-        return;
-    }
-    match effect {
-        Asleep::Nothing | Asleep::Listed | Asleep::Batch(..) => {}
-        Asleep::Detach => {
-            if pod.place == Place::Attached {
-                pod.place = Place::Detached;
-                pod.touched();
-            }
-        }
-        Asleep::Reattach => {
-            if pod.place == Place::Detached {
-                pod.place = Place::Attached;
-                pod.touched();
-            }
-        }
-        Asleep::Cordon => {
-            if !pod.silent {
-                if pod.lease == Lease::None {
-                    pod.busy = pod.in_any() || pod.ready;
-                    pod.stuck = false;
-                }
-                pod.lease = Lease::Fresh;
-                pod.challenged();
-            }
-        }
-        Asleep::Release => {
-            if !pod.silent && pod.lease != Lease::None {
-                (pod.lease, pod.busy, pod.stuck, pod.overdue) = (Lease::None, false, false, false);
-                pod.challenged();
-            }
-        }
-        Asleep::MarkExpendable => {
-            if !pod.expendable {
-                pod.expendable = true;
-                pod.touched();
-            }
-        }
-        Asleep::Evict => {
-            if allowed {
-                let counted = u8::from(pod.ready);
-                pod.terminate();
-                // An eviction is taken off the budget's status at once.
-                world.lagging = world.lagging.map(|shown| shown.saturating_sub(counted));
-            }
-        }
-        Asleep::Delete => pod.terminate(),
     }
 }

@@ -6,9 +6,13 @@
 //! **Invariant:** the machine, `fold` and `cursor` are the real ones; only Kubernetes is small.
 
 mod checks;
+mod disturbances;
 mod effects;
+mod effects_on_pods;
 mod endings;
 mod environment;
+mod failures;
+mod meanwhile;
 mod observe;
 mod planted;
 mod pod;
@@ -18,6 +22,7 @@ mod scenarios;
 mod search;
 mod shown;
 mod states;
+mod status;
 mod steps;
 mod transitions;
 mod world;
@@ -104,7 +109,7 @@ promises! {
 /// Whatever fails, and whatever crashes meanwhile: everything is put back, as long as the cluster lets it.
 #[test]
 fn every_failure_unwinds() {
-    for scenario in scenarios::failing() {
+    for scenario in failures::failing() {
         let report = Search::run(&scenario, machine::plan);
         assert!(report.broken.is_empty(), "{}", report.broken.values().next().expect("one is broken"));
         let left: Vec<&String> = report.ends.iter().filter(|end| end.contains("not restored")).collect();
@@ -115,7 +120,7 @@ fn every_failure_unwinds() {
 /// Recovery that is broken off and begun again ends as it ends in one go.
 #[test]
 fn unwind_may_repeat() {
-    for scenario in scenarios::unwinding() {
+    for scenario in failures::unwinding() {
         let once = Search::run(&scenario::Scenario { budget: 0, ..scenario.clone() }, machine::plan);
         let again = Search::run(&scenario, machine::plan);
         assert!(again.broken.is_empty(), "{}", again.broken.values().next().expect("one is broken"));

@@ -3,8 +3,8 @@
 //! **Invariant:** each wrapper changes one thing only.
 
 use crate::checks::Promise;
+use crate::failures::{planted_hooks, planted_places, planted_queue, planted_restore, planted_rolling, planted_surge};
 use crate::scenario::Scenario;
-use crate::scenarios::{planted_hooks, planted_places, planted_queue, planted_restore, planted_rolling, planted_surge};
 use crate::search::{Planner, Search};
 use restart_controller::api::Step;
 use restart_controller::machine::{Attachment, Decision, Drain, Effect, HookRun, Lock, Observed, plan};

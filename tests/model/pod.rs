@@ -151,6 +151,19 @@ impl Pod {
         };
     }
 
+    /// Its owner changes, if it is still that one's.
+    pub fn moves(&mut self, from: Place, to: Place) {
+        if self.place == from {
+            self.place = to;
+            self.touched();
+        }
+    }
+
+    /// The lease is gone, and with it what is known of the drain.
+    pub fn unleased(&mut self) {
+        (self.lease, self.busy, self.stuck, self.overdue) = (Lease::None, false, false, false);
+    }
+
     /// The object changed: what was decided about an older one meets a conflict.
     pub fn touched(&mut self) {
         match self.asleep {

@@ -6,10 +6,12 @@
 //! **Invariant:** every move is fair: what can happen happens sooner or later, so that a walk which does not end is a fault.
 
 use crate::checks::Broken;
-use crate::environment::{calm_around, disturbed, leases_end, of_pod, time};
+use crate::disturbances::disturbed;
+use crate::environment::{calm_around, leases_end, of_pod, time};
+use crate::meanwhile::AT_RANDOM;
 use crate::pod::{Lease, Pod};
 use crate::scenario::{HookPlan, Kind, Pdb, Scenario};
-use crate::scenarios::{AT_RANDOM, SURGE};
+use crate::scenarios::SURGE;
 use crate::search::Planner;
 use crate::shown::{end, shown};
 use crate::states;

@@ -2,143 +2,14 @@
 //!
 //! **Invariant:** together they stay within the time of one test run; each says what it is about.
 
+use crate::meanwhile::{ANY, AROUND_HOOKS, AROUND_PLACES, AROUND_THE_RUN, EVERYTHING};
 use crate::scenario::{Disturbance, HookPlan, Kind, Pdb, Scenario};
 use restart_controller::api::{StrategyType, TimeoutPolicy};
-use restart_controller::machine::RefusedEffect;
 
 use Disturbance::{
-    Break, BudgetLag, Cancel, ContainerRestart, Crash, Deadline, Delete, DrainTimeout, Edit, Lapse, LateRequest,
-    LeaseExpiry, ListLost, LockFreed, LockStolen, LongRequest, Namespace, NoNode, NodeLeaves, PodDeath, Refusal,
-    Removal, Revert, Rollout, ScaleDown, ScaleUp, Share, SidecarRestart, Silence, Sleep, TargetGone, Trigger, Verdict,
+    BudgetLag, Cancel, ContainerRestart, Crash, Deadline, Delete, LeaseExpiry, LockFreed, PodDeath, ScaleUp, Silence,
+    Sleep,
 };
-
-/// Everything that may happen.
-pub const ANY: &[Disturbance] = &[
-    Crash,
-    Sleep,
-    PodDeath,
-    NoNode,
-    ContainerRestart,
-    Silence,
-    SidecarRestart,
-    LateRequest,
-    LongRequest,
-    DrainTimeout,
-    Deadline,
-    LeaseExpiry,
-    Edit,
-    Removal,
-    Delete,
-    Cancel,
-    ScaleUp,
-    ScaleDown,
-    Rollout,
-    TargetGone,
-    LockStolen,
-    LockFreed,
-    Refusal(RefusedEffect::Copy),
-    Refusal(RefusedEffect::Promotion),
-    Refusal(RefusedEffect::Restore),
-    Refusal(RefusedEffect::Other),
-    Verdict,
-    Namespace,
-];
-
-/// And what may happen to what a request can say.
-pub const EVERYTHING: &[Disturbance] = &[
-    Crash,
-    Sleep,
-    PodDeath,
-    NoNode,
-    ContainerRestart,
-    Silence,
-    SidecarRestart,
-    LateRequest,
-    LongRequest,
-    DrainTimeout,
-    Deadline,
-    LeaseExpiry,
-    Edit,
-    Removal,
-    Delete,
-    Cancel,
-    ScaleUp,
-    ScaleDown,
-    Rollout,
-    TargetGone,
-    LockStolen,
-    LockFreed,
-    Refusal(RefusedEffect::Restore),
-    Refusal(RefusedEffect::Other),
-    Namespace,
-    Trigger,
-    Lapse,
-    Break,
-    Revert,
-    Share,
-    ListLost,
-    NodeLeaves,
-];
-
-/// For walks with many pods, which search nothing: the more the better.
-pub const AT_RANDOM: &[Disturbance] = &[
-    Crash,
-    PodDeath,
-    NoNode,
-    ContainerRestart,
-    Silence,
-    SidecarRestart,
-    LateRequest,
-    LongRequest,
-    DrainTimeout,
-    Deadline,
-    LeaseExpiry,
-    Edit,
-    Removal,
-    Delete,
-    Cancel,
-    ScaleUp,
-    ScaleDown,
-    Rollout,
-    TargetGone,
-    LockStolen,
-    LockFreed,
-    Refusal(RefusedEffect::Copy),
-    Refusal(RefusedEffect::Promotion),
-    Refusal(RefusedEffect::Restore),
-    Refusal(RefusedEffect::Hook),
-    Refusal(RefusedEffect::Other),
-    Verdict,
-    Namespace,
-    Trigger,
-    Lapse,
-    Break,
-    Revert,
-    Share,
-    BudgetLag,
-    ListLost,
-    NodeLeaves,
-    Sleep,
-];
-
-/// What may happen to pods that have places.
-const AROUND_PLACES: &[Disturbance] = &[
-    Crash,
-    Sleep,
-    PodDeath,
-    ContainerRestart,
-    Break,
-    Silence,
-    LongRequest,
-    Deadline,
-    Edit,
-    Delete,
-    ScaleUp,
-    ScaleDown,
-    Lapse,
-    Revert,
-    NodeLeaves,
-];
 
 /// The plainest: the others differ in what they are about.
 pub const SURGE: Scenario = Scenario {
@@ -169,47 +40,18 @@ pub const SURGE: Scenario = Scenario {
     disturbances: ANY,
 };
 
-const ROLLING: Scenario =
+pub const ROLLING: Scenario =
     Scenario { name: "two pods by Rolling", budget: 2, strategy: StrategyType::Rolling, pods: 2, ..SURGE };
 
 const NONE: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: false });
 const ONE: Option<Pdb> = Some(Pdb { max_unavailable: 1, always_allow: false });
 const ALWAYS: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: true });
 
-const JOB: Option<HookPlan> = Some(HookPlan { job: true, ignore: false, fails: false });
-const HTTP: Option<HookPlan> = Some(HookPlan { job: false, ..*JOB.as_ref().expect("a hook") });
-const FAILING_JOB: Option<HookPlan> = Some(HookPlan { fails: true, ..*JOB.as_ref().expect("a hook") });
-const FAILING_HTTP: Option<HookPlan> = Some(HookPlan { fails: true, ..*HTTP.as_ref().expect("a hook") });
+pub const JOB: Option<HookPlan> = Some(HookPlan { job: true, ignore: false, fails: false });
+pub const HTTP: Option<HookPlan> = Some(HookPlan { job: false, ..*JOB.as_ref().expect("a hook") });
+pub const FAILING_JOB: Option<HookPlan> = Some(HookPlan { fails: true, ..*JOB.as_ref().expect("a hook") });
+pub const FAILING_HTTP: Option<HookPlan> = Some(HookPlan { fails: true, ..*HTTP.as_ref().expect("a hook") });
 const IGNORED: Option<HookPlan> = Some(HookPlan { ignore: true, ..*FAILING_HTTP.as_ref().expect("a hook") });
-
-/// What may happen to hooks.
-const AROUND_HOOKS: &[Disturbance] = &[
-    Crash,
-    Sleep,
-    PodDeath,
-    ContainerRestart,
-    Deadline,
-    Edit,
-    Delete,
-    Cancel,
-    ScaleUp,
-    Rollout,
-    TargetGone,
-    LockStolen,
-    LockFreed,
-    Refusal(RefusedEffect::Hook),
-    Verdict,
-    Trigger,
-    Lapse,
-    Revert,
-    Share,
-    ListLost,
-    Namespace,
-];
-
-/// What may happen before a run begins and after it has ended.
-const AROUND_THE_RUN: &[Disturbance] =
-    &[Crash, Sleep, Delete, Cancel, LockStolen, LockFreed, TargetGone, Verdict, Trigger, Edit, Namespace];
 
 fn hooks() -> Vec<Scenario> {
     vec![
@@ -236,7 +78,7 @@ fn turns() -> Vec<Scenario> {
     ]
 }
 
-const STATEFUL: Scenario = Scenario {
+pub const STATEFUL: Scenario = Scenario {
     name: "three pods of a StatefulSet",
     kind: Kind::StatefulSet { ordered: true },
     pods: 3,
@@ -298,7 +140,8 @@ fn surroundings() -> Vec<Scenario> {
 }
 
 pub fn all() -> Vec<Scenario> {
-    let mut all = basic();
+    let mut all = surge();
+    all.extend(rolling());
     all.extend(hooks());
     all.extend(turns());
     all.extend(stateful());
@@ -306,7 +149,7 @@ pub fn all() -> Vec<Scenario> {
     all
 }
 
-fn basic() -> Vec<Scenario> {
+fn surge() -> Vec<Scenario> {
     vec![
         Scenario { disturbances: EVERYTHING, ..SURGE },
         Scenario { name: "one pod by Surge, queued", queued: true, budget: 1, ..SURGE },
@@ -353,6 +196,11 @@ fn basic() -> Vec<Scenario> {
             disturbances: &[Crash, Sleep, Delete, Cancel, ScaleUp, LockFreed, Deadline],
             ..SURGE
         },
+    ]
+}
+
+fn rolling() -> Vec<Scenario> {
+    vec![
         Scenario { budget: 1, ..ROLLING },
         Scenario { name: "two pods by Rolling onto a bad candidate", bad: true, ..ROLLING },
         Scenario { name: "two pods by Rolling, maxUnavailable 1", pdb: ONE, ..ROLLING },
@@ -388,118 +236,4 @@ fn basic() -> Vec<Scenario> {
             ..ROLLING
         },
     ]
-}
-
-/// What fails by itself, disturbed by what leaves the cluster able to put everything back.
-pub fn failing() -> Vec<Scenario> {
-    const MEANWHILE: &[Disturbance] = &[Crash, Sleep, LateRequest, LongRequest, DrainTimeout, LeaseExpiry, Delete];
-    // In Rolling a pod on the bad configuration whose requests never end keeps it: that is told, and not undone.
-    const FINITE: &[Disturbance] = &[Crash, Sleep, LateRequest, LeaseExpiry, Delete];
-    const BROKEN: &[Disturbance] = &[Break, Lapse, Crash, Sleep];
-    vec![
-        Scenario { name: "two pods by Surge, bad", pods: 2, bad: true, disturbances: MEANWHILE, ..SURGE },
-        Scenario { name: "one pod by Surge, bad in place", from: false, bad: true, disturbances: MEANWHILE, ..SURGE },
-        Scenario { name: "two pods by Rolling, bad", bad: true, disturbances: FINITE, ..ROLLING },
-        Scenario {
-            name: "a pre-hook that fails",
-            pre: FAILING_HTTP,
-            disturbances: &[Crash, Sleep, Cancel, Delete],
-            ..SURGE
-        },
-        Scenario { name: "a post-hook that fails", post: FAILING_JOB, disturbances: FINITE, ..SURGE },
-        Scenario { name: "a cancel during the pre-hook", pre: JOB, disturbances: &[Cancel, Crash, Sleep], ..SURGE },
-        Scenario { name: "a pod that breaks in the soak", incurable: true, disturbances: BROKEN, ..SURGE },
-        Scenario {
-            name: "two pods of a StatefulSet, one breaks in the soak",
-            pods: 2,
-            incurable: true,
-            budget: 2,
-            disturbances: BROKEN,
-            ..STATEFUL
-        },
-        Scenario {
-            name: "three pods of a StatefulSet, bad, to be deleted",
-            bad: true,
-            incurable: true,
-            disturbances: FINITE,
-            ..STATEFUL
-        },
-        Scenario {
-            name: "configuration that must not change",
-            from: false,
-            reload: false,
-            disturbances: &[Edit, Crash, Sleep, Delete],
-            ..SURGE
-        },
-    ]
-}
-
-/// What fails by itself, with a controller that crashes and falls asleep.
-pub fn unwinding() -> Vec<Scenario> {
-    const CRASHES: &[Disturbance] = &[Crash, Sleep];
-    vec![
-        Scenario {
-            name: "two pods by Surge at once, bad",
-            pods: 2,
-            max_parallel: 2,
-            bad: true,
-            disturbances: CRASHES,
-            ..SURGE
-        },
-        Scenario { name: "two pods by Rolling, bad", bad: true, disturbances: CRASHES, ..ROLLING },
-        Scenario { name: "a post-hook that fails", post: FAILING_HTTP, disturbances: CRASHES, ..SURGE },
-        Scenario {
-            name: "two pods of a StatefulSet, bad, to be deleted",
-            pods: 2,
-            bad: true,
-            incurable: true,
-            budget: 2,
-            disturbances: CRASHES,
-            ..STATEFUL
-        },
-        Scenario {
-            name: "one pod by Surge, bad, no baseline",
-            from: false,
-            known_good: false,
-            bad: true,
-            disturbances: CRASHES,
-            ..SURGE
-        },
-    ]
-}
-
-/// For planted bugs: what fails in recovery is seen with one disturbance.
-pub fn planted_surge() -> Scenario {
-    Scenario {
-        name: "a planted bug in Surge",
-        budget: 2,
-        disturbances: &[Edit, Silence, DrainTimeout, Delete],
-        ..SURGE
-    }
-}
-
-pub fn planted_rolling() -> Scenario {
-    Scenario {
-        name: "a planted bug in Rolling",
-        max_parallel: 2,
-        budget: 1,
-        disturbances: &[Silence, DrainTimeout, LongRequest],
-        ..ROLLING
-    }
-}
-
-pub fn planted_hooks() -> Scenario {
-    Scenario { name: "a planted bug in hooks", pre: JOB, post: HTTP, budget: 1, disturbances: &[Crash], ..SURGE }
-}
-
-pub fn planted_restore() -> Scenario {
-    Scenario { name: "a planted bug after a restore", bad: true, budget: 1, disturbances: &[Revert], ..SURGE }
-}
-
-pub fn planted_places() -> Scenario {
-    Scenario { name: "a planted bug in a StatefulSet", pods: 2, disturbances: &[Crash], ..STATEFUL }
-}
-
-pub fn planted_queue() -> Scenario {
-    Scenario { name: "a planted bug in the queue", queue: true, budget: 1, disturbances: &[LockStolen], ..SURGE }
 }

@@ -3,8 +3,10 @@
 //! **Invariant:** the order of successors is a function of the world, so that a path can be gone once more.
 
 use crate::checks::{self, Broken, Promise};
-use crate::effects::{apply, apply_later, global, on_pod, record, record_later};
-use crate::environment::{Event, calm, disturbed, leases_end, time};
+use crate::disturbances::disturbed;
+use crate::effects::{apply, apply_later, global, record, record_later};
+use crate::effects_on_pods::on_pod;
+use crate::environment::{Event, calm, leases_end, time};
 use crate::observe::observe;
 use crate::pod::Asleep;
 use crate::scenario::{Disturbance, Scenario};
