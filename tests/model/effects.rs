@@ -212,7 +212,11 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
         }
         Sleeper::ReleaseLock(good) => release_lock(world, scenario, good),
         Sleeper::Copy => copy(world, scenario),
-        Sleeper::WritePlan => write_list(world, false),
+        Sleeper::WritePlan => {
+            let candidate = world.entry(scenario).candidate;
+            world.mixed |= !world.plan_written && world.pods.iter().any(|pod| pod.runs == candidate);
+            write_list(world, false);
+        }
         Sleeper::WritePlanAgain => write_list(world, true),
         Sleeper::Promote => write(world, scenario, true),
         Sleeper::Restore => write(world, scenario, false),

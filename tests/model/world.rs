@@ -136,7 +136,7 @@ pub struct World {
     pub refused: Option<RefusedEffect>,
     pub sleeper: Sleeper,
     pub budget: u8,
-    /// For the checks: when the run began, not all pods ran what the ConfigMap held.
+    /// For the checks: a pod ran the candidate before the run had a list of pods, which nobody can tell from outside.
     pub mixed: bool,
     /// For the checks: how often each was done, and what somebody else did.
     pub promotions: u8,
@@ -230,7 +230,6 @@ impl World {
         }
         // What a run that lost its lock left behind, the next one takes.
         self.excused |= self.pods.iter().any(Pod::detached);
-        self.mixed = self.status.is_some() && self.pods.iter().any(|pod| !pod.terminating && pod.runs != self.live);
         for pod in &mut self.pods {
             (pod.planned, pod.late, pod.again) = (false, false, false);
         }
