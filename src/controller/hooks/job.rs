@@ -51,7 +51,7 @@ pub fn build(around: Around<'_>, time: HookTime, hook: &Hook, job: &JobHook) -> 
         mount(pod, directory, around.config)?;
     }
     metadata.name = Some(job_name(around.request, time, &hook.name));
-    metadata.namespace = around.request.metadata.namespace.clone();
+    metadata.namespace.clone_from(&around.request.metadata.namespace);
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(names::RUN.to_owned(), run_id(around.request));
     labels.insert(names::HOOK.to_owned(), hook.name.clone());

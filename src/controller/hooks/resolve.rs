@@ -26,7 +26,7 @@ async fn resolved(name: &str) -> Result<Vec<IpAddr>, String> {
     let unknown = |why: String| format!("{name} cannot be resolved: {why}");
     // Made anew each time: the configuration is read as it is now, and no answer outlives the question.
     let resolver = TokioResolver::builder_tokio()
-        .and_then(|builder| builder.build())
+        .and_then(hickory_resolver::ResolverBuilder::build)
         .map_err(|error| unknown(format!("/etc/resolv.conf: {error}")))?;
     let found = resolver.lookup_ip(name).await.map_err(|error| unknown(error.to_string()))?;
     Ok(found.iter().collect())

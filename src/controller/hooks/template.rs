@@ -22,7 +22,7 @@ pub fn parse(template: &Value) -> Result<(ObjectMeta, JobSpec), String> {
     if let Some(field) = unknown(template, &known) {
         return Err(format!("template{field} is no field of a Job template (batch/v1); correct or remove it"));
     }
-    let metadata = metadata(parsed.metadata.unwrap_or_default())?;
+    let metadata = metadata(&parsed.metadata.unwrap_or_default())?;
     let spec = parsed.spec.ok_or("template.spec is missing: it is the Job's specification")?;
     checked(&spec)?;
     Ok((metadata, spec))
@@ -45,13 +45,13 @@ fn unknown(given: &Value, known: &Value) -> Option<String> {
     }
 }
 
-fn metadata(metadata: ObjectMeta) -> Result<ObjectMeta, String> {
+fn metadata(metadata: &ObjectMeta) -> Result<ObjectMeta, String> {
     let kept = ObjectMeta {
         labels: metadata.labels.clone(),
         annotations: metadata.annotations.clone(),
         ..ObjectMeta::default()
     };
-    if metadata != kept {
+    if *metadata != kept {
         return Err("template.metadata may hold labels and annotations only: the Job's name, namespace and owner are the controller's".to_owned());
     }
     Ok(kept)

@@ -75,7 +75,7 @@ pub async fn failing_before(space: &Space) -> Result<Figures> {
 pub async fn failing_after(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(2).deploy_with_load(space).await?;
     Receiver::deploy(space).await?;
-    let load = Load::start(space, "hooks", &app.address().await?, 100, json!({})).await?;
+    let load = Load::start(space, "hooks", &app.address().await?, 50, json!({})).await?;
     let candidate = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-config-next"},
         "data": {"config.yaml": "greeting: promoted\n"}});
     space.apply(&[candidate]).await?;
