@@ -16,8 +16,11 @@ pub async fn addresses(host: &Host, namespace: &str) -> Result<Vec<IpAddr>, Stri
     match host {
         Host::Address(address) => judged(&address.to_string(), vec![*address]),
         Host::Name(name) => {
-            let asked = if name.contains('.') { name.clone() } else { format!("{name}.{namespace}.svc") };
-            judged(name, resolved(&asked).await?)
+            let short = !name.contains('.');
+            let asked = if short { format!("{name}.{namespace}.svc") } else { name.clone() };
+            let hint = || format!("; a name without a dot is a Service of namespace {namespace}");
+            let found = resolved(&asked).await;
+            judged(name, found.map_err(|why| if short { why + &hint() } else { why })?)
         }
     }
 }

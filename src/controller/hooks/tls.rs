@@ -23,7 +23,9 @@ pub async fn connect(host: &Host, stream: TcpStream) -> Result<TlsStream<TcpStre
     };
     let connector = TlsConnector::from(Arc::new(config()?));
     connector.connect(name, stream).await.map_err(|error| {
-        format!("TLS: {error}; a private CA is trusted when SSL_CERT_FILE of the controller names its certificate")
+        let hint = "; a private CA is trusted when the controller's SSL_CERT_FILE names its certificate";
+        let hint = if error.to_string().contains("UnknownIssuer") { hint } else { "" };
+        format!("TLS: {error}{hint}")
     })
 }
 
