@@ -12,6 +12,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use std::collections::BTreeMap;
 
 /// Everything that one pass has read.
+#[allow(clippy::struct_excessive_bools)] // each was seen on its own: all combinations happen
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The request, read live.

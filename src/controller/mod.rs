@@ -180,8 +180,8 @@ async fn restarts(scopes: &[Option<String>], passes: &Arc<Passes>, mut pulse: Pu
     passes.context.metrics.most_workers(scopes.len() * usize::from(watches::CONCURRENT_PASSES));
     loop {
         tokio::select! {
-            passed = streams.next() => match passed {
-                Some(passed) => after(passed, passes),
+            ended = streams.next() => match ended {
+                Some(ended) => after(ended, passes),
                 None => return,
             },
             () = pulse.next() => {}
@@ -189,8 +189,8 @@ async fn restarts(scopes: &[Option<String>], passes: &Arc<Passes>, mut pulse: Pu
     }
 }
 
-fn after(passed: watches::Passed, passes: &Passes) {
-    match passed {
+fn after(ended: watches::Passed, passes: &Passes) {
+    match ended {
         // Both are told where they happen.
         Ok(_) | Err(LoopError::ReconcilerFailed(..)) => {}
         Err(LoopError::ObjectNotFound(object)) => {

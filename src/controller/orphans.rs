@@ -54,7 +54,7 @@ pub fn deleted(ctx: &Arc<Context>, namespace: &str, uid: &str) {
             Ok(names) => names.iter().for_each(|name| look(&ctx, &namespace, name)),
             // The history's own next event, or whoever wants the workload next, finds it as well.
             Err(error) => {
-                tracing::warn!(namespace, uid, %error, "not known whether the deleted request left something")
+                tracing::warn!(namespace, uid, %error, "not known whether the deleted request left something");
             }
         }
     });

@@ -98,7 +98,7 @@ mod tests {
         let names = |name: &str| BTreeSet::from([name.to_owned()]);
         index.refers(&key, "1", names("a"));
         index.keep(&key, "a", Sighting::new(&map, false, None, Earlier::None));
-        assert_eq!(index.of_config_map("shop", "a"), [key.clone()]);
+        assert_eq!(index.of_config_map("shop", "a"), std::slice::from_ref(&key));
         assert!(index.of_config_map("shop", "b").is_empty() && index.of_config_map("other", "a").is_empty());
         assert_eq!(index.earlier(&key, "a"), Some(Earlier::Unknown));
         index.refers(&key, "2", names("a"));

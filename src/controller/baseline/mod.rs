@@ -70,8 +70,9 @@ async fn looks(this: &Arc<Loop>) {
 /// On a task of its own, so that a panic ends that look alone.
 async fn one(this: Arc<Loop>, key: Key) {
     let (looking, looked_at) = (this.clone(), key.clone());
-    let look =
-        tokio::spawn(async move { timeout(LONGEST, pass::look(&looking.context, &looking.index, &looked_at)).await });
+    let look = tokio::spawn(async move {
+        timeout(LONGEST, Box::pin(pass::look(&looking.context, &looking.index, &looked_at))).await
+    });
     let found = match look.await {
         Ok(Ok(found)) => found,
         Ok(Err(_)) => Err(Error::Timeout { what: format!("the baseline of {key:?}"), limit: LONGEST }),
@@ -120,6 +121,8 @@ impl Loop {
         self.queue.push(key, Instant::now() + SETTLE);
     }
 
+    /// Whose a ReplicaSet is, if that has been asked before; it may be nobody's.
+    #[expect(clippy::option_option, reason = "not asked, and nobody's")]
     fn replica_set(&self, uid: &str) -> Option<Option<TargetRef>> {
         self.replica_sets.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
     }

@@ -145,8 +145,8 @@ fn proven(index: &Index, key: &Key, facts: &Facts, name: &str) -> bool {
 
 /// A restore was taken back: said once, on the history and on the request if it still exists, and never fought.
 async fn tell(ctx: &Context, facts: &Facts, maps: &[ConfigMap]) -> Result<(), Error> {
-    let named = |map: &ConfigMap| map.metadata.name.clone().unwrap_or_default();
-    let names: Vec<String> = maps.iter().map(named).collect();
+    let name_of = |map: &ConfigMap| map.metadata.name.clone().unwrap_or_default();
+    let names: Vec<String> = maps.iter().map(name_of).collect();
     act::baseline::reverted(ctx, facts, &names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let Some(history) = &facts.history else { return Ok(()) };
     let Some(run) = history.status.as_ref().and_then(|status| status.runs.first()) else { return Ok(()) };
@@ -155,8 +155,8 @@ async fn tell(ctx: &Context, facts: &Facts, maps: &[ConfigMap]) -> Result<(), Er
     let request = call(what, api.get_metadata_opt(&run.request)).await?;
     let request = request.filter(|request| request.metadata.uid.as_ref() == Some(&run.uid));
     for map in maps {
-        let note = note(&named(map), &run.request, gitops::applied_by(&map.metadata));
-        tracing::warn!(namespace = facts.namespace, config_map = named(map), note.reason, "a restore was taken back");
+        let note = note(&name_of(map), &run.request, gitops::applied_by(&map.metadata));
+        tracing::warn!(namespace = facts.namespace, config_map = name_of(map), note.reason, "a restore was taken back");
         ctx.events.publish(history.object_ref(&()), note.clone());
         if let Some(request) = &request {
             let metadata = request.metadata.clone();

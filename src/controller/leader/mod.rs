@@ -124,7 +124,7 @@ impl Election {
                 self.lease = lease;
                 Ok(true)
             }
-            Err(error) if self.hopeless(&error) => Err(self.no_rights(&error)),
+            Err(error) if self.hopeless(&error) => Err(no_rights(&error)),
             Err(error) => {
                 tracing::warn!(%error, "the Lease could not be read");
                 Ok(false)
@@ -141,7 +141,7 @@ impl Election {
             Ok(lease) => self.wrote(lease, sent),
             // Somebody was faster, or an earlier write of ours arrived after all.
             Err(error) if error.is_conflict() || error.is_not_found() => self.stale = !self.look().await?,
-            Err(error) if self.hopeless(&error) => return Err(self.no_rights(&error)),
+            Err(error) if self.hopeless(&error) => return Err(no_rights(&error)),
             Err(error) => tracing::warn!(%error, "the Lease could not be written"),
         }
         Ok(())
@@ -169,13 +169,6 @@ impl Election {
         self.candidate.leads_until().is_none() && error.is_refusal()
     }
 
-    fn no_rights(&self, error: &Error) -> Error {
-        Error::Startup(format!(
-            "leader election: {error}; the controller needs the verbs create, get, update and watch on leases \
-             (coordination.k8s.io) in its own namespace, or --leader-elect=false where it is the only replica"
-        ))
-    }
-
     fn lost(&self) -> Error {
         let what = self.leases.what();
         match self.candidate.holder() {
@@ -195,7 +188,7 @@ impl Election {
         match released.unwrap_or_else(|_| Err(Error::Lost("no answer in time".to_owned()))) {
             Ok(()) => tracing::info!(lease = self.leases.what(), "released"),
             Err(error) => {
-                tracing::warn!(%error, "the Lease could not be given back; the others wait until it runs out")
+                tracing::warn!(%error, "the Lease could not be given back; the others wait until it runs out");
             }
         }
     }
@@ -221,4 +214,11 @@ fn identity(pod: Option<&str>) -> Result<String, Error> {
     getrandom::fill(&mut random).map_err(|error| Error::Startup(format!("no randomness for a name: {error}")))?;
     let suffix = u64::from_ne_bytes(random);
     Ok(format!("{}_{suffix:016x}", pod.unwrap_or(NAME)))
+}
+
+fn no_rights(error: &Error) -> Error {
+    Error::Startup(format!(
+        "leader election: {error}; the controller needs the verbs create, get, update and watch on leases \
+         (coordination.k8s.io) in its own namespace, or --leader-elect=false where it is the only replica"
+    ))
 }

@@ -25,7 +25,7 @@ pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<F
     let requests: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
     let what = format!("read RestartRequest {namespace}/{name}");
     let Some(request) = call(what, requests.get_opt(name)).await? else { return Ok(None) };
-    around(ctx, namespace, request).await.map(Some)
+    Box::pin(around(ctx, namespace, request)).await.map(Some)
 }
 
 /// The same for a run that holds a history although its request is gone; absent when that is not so.
@@ -37,7 +37,7 @@ pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Opt
     if !gone(ctx, namespace, active).await? {
         return Ok(None);
     }
-    let facts = around(ctx, namespace, orphaned(namespace, active)?).await?;
+    let facts = Box::pin(around(ctx, namespace, orphaned(namespace, active)?)).await?;
     // Under another name it is about another workload: whoever edited it is not followed.
     let same = facts.history.as_ref().is_some_and(|found| found.metadata.uid == history.metadata.uid);
     Ok(same.then_some(Facts { orphan: true, ..facts }))
