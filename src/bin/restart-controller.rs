@@ -15,14 +15,14 @@ struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Run the controller.
-    Run(controller::Args),
+    Run(Box<controller::Args>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
 }
 
 fn main() -> ExitCode {
     let done = match Command::parse().verb {
-        Verb::Run(args) => run(args),
+        Verb::Run(args) => run(*args),
         Verb::Crds => print_crds().map_err(|error| error.to_string()),
     };
     match done {

@@ -35,7 +35,9 @@ pub async fn all_back(space: &Space) -> Result<Figures> {
 fn maps(value: &str, bytes: &str, mark: &str) -> Vec<Value> {
     let map = |name: &str, more: Value| {
         let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-        map.as_object_mut().zip(more.as_object().cloned()).map(|(map, more)| map.extend(more));
+        if let Some((map, more)) = map.as_object_mut().zip(more.as_object().cloned()) {
+            map.extend(more);
+        }
         map
     };
     // 1,044,480 bytes: with the other keys just below the API server's limit of 1 MiB.
