@@ -19,7 +19,7 @@ pub enum Error {
         source: kube::Error,
     },
     /// No answer came in time; the call may or may not have taken effect.
-    #[error("{what}: no answer within {} s; the next pass looks again", limit.as_secs())]
+    #[error("{what}: no answer within {limit:?}; the next pass looks again")]
     Timeout {
         /// What was attempted, on which object.
         what: String,

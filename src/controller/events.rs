@@ -108,7 +108,7 @@ async fn publish_all(recorder: Recorder, mut jobs: mpsc::Receiver<Job>) {
                         let error = Error::Kube { what: "publish an Event".to_owned(), source };
                         lost(&regarding, &event, &error.to_string());
                     }
-                    Err(_) => lost(&regarding, &event, &format!("no answer within {} s", CALL_LIMIT.as_secs())),
+                    Err(_) => lost(&regarding, &event, &format!("no answer within {CALL_LIMIT:?}")),
                 }
             }
             Job::Tell(sender) => drop(sender.send(())),

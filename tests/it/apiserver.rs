@@ -12,6 +12,7 @@ mod frame;
 mod leaders;
 mod requests;
 mod running;
+mod told;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};

@@ -7,6 +7,7 @@ use super::Result;
 use super::cluster::{SYSTEM, kubectl};
 use super::wait::{Look, until, when};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -136,12 +137,19 @@ pub async fn nudge(client: &Client) -> Result {
     Ok(())
 }
 
-/// Its metrics, by way of the API server.
+/// The metrics of the replica that leads, by way of the API server.
 pub async fn metrics(client: &Client) -> Result<String> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    let pods = api.list(&ListParams::default().labels(SELECTOR)).await?.items;
-    let pod = pods.iter().find(|pod| runs(pod)).ok_or("no controller runs")?.name_any();
+    let pod = leader(client).await?;
     kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics")], "").await
+}
+
+/// The pod that holds the Lease.
+async fn leader(client: &Client) -> Result<String> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), SYSTEM);
+    let holder = api.get(NAME).await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    // What follows the name is drawn anew by each process.
+    let (pod, _) = holder.rsplit_once('_').ok_or("no controller leads")?;
+    Ok(pod.to_owned())
 }
 
 /// The lines of its log with these words.

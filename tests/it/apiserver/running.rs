@@ -35,7 +35,7 @@ impl Running {
     /// Only begun, with another kubeconfig if one is named.
     pub fn spawn(namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_restart-controller"));
-        command.args(["run", "--admin", "127.0.0.1:0", "--log", "info"]);
+        command.args(["run", "--admin", "127.0.0.1:0"]).env("RUST_LOG", "info");
         command.args(["--namespace", namespace, "--own-namespace", namespace]).args(arguments);
         if let Some(file) = kubeconfig {
             command.env("KUBECONFIG", file);
