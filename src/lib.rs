@@ -17,6 +17,9 @@
 //! effects, together) → the next pass. A step is entered in the status first, its effects follow, and it is left only
 //! when observation shows them done: a crash anywhere is resumed from the cluster alone.
 //!
+//! Beside the road, `controller::baseline` keeps last-known-good for workloads that nobody restarts, and
+//! `controller::orphans` sends runs whose request is gone down the same road, from what their history holds.
+//!
 //! # Architecture invariants
 //! - `observe`, `act` and `record` never import one another; only `act` and `record` write (`tests/it/walls.rs`).
 //! - The machine has no client, clock, randomness or `async`; without features no kube `Client` exists to give it one.
@@ -30,6 +33,8 @@
 //!   promoted configuration, so that recovery knows whom to replace once more. Pods born in between are listed as late.
 //! - 2026-11-22: a promoted ConfigMap goes back to what it held when the run began; last-known-good is for ConfigMaps
 //!   that were edited in place. Undoing exactly what the run did never overwrites somebody else's edit (I9).
+//! - 2026-11-22: `managedFields` times say when a content came to be only if they have moved: an update that only takes
+//!   keys away leaves none (tried on 1.36). So they are held against the last content known (`controller::baseline`).
 //! - 2026-11-22: the clock of `timeoutSeconds` is the sidecar's: it goes on while the controller is restarted.
 //! - 2026-11-22: reads are live, not cached: eight lists a pass cost little beside a pod removed on stale knowledge.
 

@@ -295,3 +295,52 @@ fn kept(facts: &Facts, good: &[String]) -> Vec<String> {
         .chain(facts.config.iter().flat_map(|config| [config.entry.snapshot.clone(), config.entry.candidate.clone()]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Resolved;
+
+    fn facts(name: &str) -> Facts {
+        let request = json!({
+            "apiVersion": "restart-controller.dev/v1alpha1", "kind": "RestartRequest",
+            "metadata": {"name": name, "uid": name, "generation": 1},
+            "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "reason": "test"},
+            "status": {"phase": "Restarting", "outcome": {"result": "Completed", "message": "3 pods", "suspectConfiguration": false}},
+        });
+        let resolved: Resolved =
+            serde_json::from_value(json!({"strategy": "Surge", "maxParallel": 1, "timeoutSeconds": 30,
+            "quietSeconds": 2, "minSeconds": 0, "revision": "r", "workloadUid": "w"}))
+            .unwrap();
+        Facts::new("shop", serde_json::from_value(request).unwrap(), None, resolved)
+    }
+
+    #[test]
+    fn the_newest_run_is_first_and_a_smaller_limit_drops_the_oldest() {
+        let mut status = RestartHistoryStatus { state: "Restarting".into(), ..RestartHistoryStatus::default() };
+        for name in ["a", "b", "c"] {
+            status = ended(&facts(name), status, &[], 20);
+        }
+        status = ended(&facts("d"), status, &[], 2);
+        let runs: Vec<&str> = status.runs.iter().map(|run| run.request.as_str()).collect();
+        assert_eq!(runs, ["d", "c"]);
+        assert_eq!((status.state.as_str(), status.active), (RestartHistoryStatus::IDLE, None));
+        assert_eq!((status.last_result.as_deref(), status.runs[0].message.as_str()), (Some("Completed"), "3 pods"));
+    }
+
+    #[test]
+    fn last_known_good_holds_one_entry_per_config_map_and_no_more_than_its_schema() {
+        let good = |map: &str, sha256: &str| LastKnownGood {
+            config_map: map.into(),
+            snapshot: format!("{map}-{sha256}"),
+            sha256: sha256.into(),
+        };
+        let mut known = vec![];
+        now_good(&mut known, good("a", "1"));
+        now_good(&mut known, good("a", "2"));
+        assert_eq!(known, [good("a", "2")]);
+        (0..MOST_CONFIG_MAPS).for_each(|number| now_good(&mut known, good(&format!("map-{number}"), "1")));
+        assert_eq!(known.len(), MOST_CONFIG_MAPS);
+        assert_eq!(known[0].config_map, "map-0");
+    }
+}

@@ -292,3 +292,23 @@ fn matters(facts: &Facts, pod: &PodFacts) -> bool {
         Some(Step::Verifying | Step::PostHooks | Step::Finishing | Step::Finished) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_run_without_its_request_is_one_that_is_being_deleted() {
+        let active = json!({"request": "web", "uid": "1", "generation": 3,
+            "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "reason": "why"},
+            "status": {"phase": "Restarting", "step": "Surging", "runGeneration": 3}});
+        let request = orphaned("shop", &serde_json::from_value(active).unwrap()).unwrap();
+        assert_eq!((request.metadata.uid.as_deref(), request.metadata.namespace.as_deref()), (Some("1"), Some("shop")));
+        assert!(request.metadata.deletion_timestamp.is_some() && request.metadata.finalizers.is_none());
+        assert_eq!((run_generation(&request), request.status.and_then(|status| status.step)), (3, Some(Step::Surging)));
+        let unreadable = json!({"request": "web", "uid": "1", "spec": {"reason": 3}});
+        let error = orphaned("shop", &serde_json::from_value(unreadable).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("RestartRequest shop/web"), "{error}");
+    }
+}

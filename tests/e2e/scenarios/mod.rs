@@ -83,6 +83,7 @@ pub fn controller_killed() -> Vec<Scenario> {
         "the controller killed in every phase of Rolling loses and repeats nothing", "kill-rolling", controller_killed::rolling;
         "the controller killed while a failure is put back: everything is back", "kill-recovering", controller_killed::recovering;
         "the controller killed while hooks run: a Job ran once, a request was sent with one key", "kill-hooks", hooks::killed::job_and_request;
+        "without copies: from and reload: false are refused, a restart is not; two runs are kept", "no-copies", known_good::configured::without_copies;
         "the controller killed for good: the cordoned pod is back within 33 s", "kill-for-good", controller_killed::for_good;
     }
 }
@@ -98,6 +99,8 @@ pub fn without_load() -> Vec<Scenario> {
         "last-known-good appears and follows the pods, never ahead of one", "baseline", known_good::baseline::follows_the_pods;
         "edited together with the request: back to the baseline; taken back: told", "commit", known_good::baseline::in_place_with_the_request;
         "a request stripped of its finalizer and deleted: the run is put back", "orphan", known_good::orphan::put_back;
+        "StatefulSets and DaemonSets have a baseline, and it goes with them", "kinds-good", known_good::baseline::of_other_kinds;
+        "an immutable ConfigMap made anew: the pods go back, the ConfigMap cannot, and it is told", "made-immutable", known_good::bytes::immutable_live;
         "every way to read a ConfigMap is restored byte for byte, and data leaks nowhere", "bytes", known_good::bytes::all_back;
         "kubectl get rh shows each phase; it outlives requests and dies with the workload", "history", known_good::history::shows_each_phase;
         "reload: false is refused on drift and completes without", "reload", known_good::reload::holds_to_what_is_known;

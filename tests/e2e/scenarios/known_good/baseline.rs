@@ -64,6 +64,22 @@ pub async fn in_place_with_the_request(space: &Space) -> Result<Figures> {
     Ok(Figures::note("restored without an earlier run; RevertedByGitOps told, not fought"))
 }
 
+/// It appears for them, too, and history and copies go when they go.
+pub async fn of_other_kinds(space: &Space) -> Result<Figures> {
+    for template in [Template::stateful_set()?.replicas(1), Template::daemon_set()?] {
+        let app = template.deploy(space).await?;
+        good(&app, "web-config").await?;
+        space.kubectl(&["delete", "statefulset,daemonset", "web", "--ignore-not-found", "--wait=false"]).await?;
+        until("the history and the copies to go with the workload", 60, async || {
+            let left = space.kubectl(&["get", "rh,configmaps", "-o", "name"]).await?;
+            Ok(when(!left.contains("set-web-") && !left.contains("/web-config-"), || left))
+        })
+        .await?;
+        space.kubectl(&["delete", "pods", "--all", "--grace-period=0", "--force"]).await?;
+    }
+    Ok(Figures::note("appears for both kinds and goes with them"))
+}
+
 fn commit() -> Vec<serde_json::Value> {
     let labels = json!({"kustomize.toolkit.fluxcd.io/name": "shop"});
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-config", "labels": labels},

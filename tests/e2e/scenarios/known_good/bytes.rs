@@ -5,9 +5,10 @@
 use super::{BAD, content, good, restart};
 use crate::support::app::{Content, Template};
 use crate::support::figures::Figures;
+use crate::support::request::{condition, sentence};
 use crate::support::space::Space;
 use crate::support::{Result, controller, ensure};
-use restart_controller::api::Code;
+use restart_controller::api::{Code, ConditionStatus};
 use serde_json::{Value, json};
 
 /// A word that is nowhere else in the cluster.
@@ -30,6 +31,28 @@ pub async fn all_back(space: &Space) -> Result<Figures> {
     }
     nowhere_else(space).await?;
     Ok(Figures::note("4 ConfigMaps, 1 MB of bytes among them, byte for byte; their data is nowhere else"))
+}
+
+/// Deleted and made anew, bad and immutable: nobody can write it back, so that is told, and the old pods serve.
+pub async fn immutable_live(space: &Space) -> Result<Figures> {
+    let app = Template::web()?.replicas(1).deploy(space).await?;
+    good(&app, "web-config").await?;
+    let old = app.uids().await?;
+    space.kubectl(&["delete", "configmap", "web-config"]).await?;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-config"}, "immutable": true,
+        "data": {"config.yaml": BAD}});
+    space.apply(&[map]).await?;
+    let status = restart(&app, "web", json!({})).await?.failed(Code::ReplacementUnhealthy, 150).await?;
+    let restored = status.conditions.iter().find(|condition| condition.condition_type == "Restored");
+    let told = restored.is_some_and(|restored| {
+        restored.reason == "RestoreRefused"
+            && restored.message.contains("ConfigMap")
+            && restored.message.contains("immutable")
+    });
+    ensure!(told && condition(&status, "Restored") == Some(ConditionStatus::False), "not told: {}", sentence(&status));
+    app.whole().await?;
+    ensure!(app.uids().await? == old, "the old pod was replaced");
+    Ok(Figures::note(restored.map(|restored| restored.message.clone()).unwrap_or_default()))
 }
 
 fn maps(value: &str, bytes: &str, mark: &str) -> Vec<Value> {

@@ -4,6 +4,7 @@
 
 pub mod baseline;
 pub mod bytes;
+pub mod configured;
 pub mod history;
 pub mod orphan;
 pub mod reload;

@@ -65,25 +65,28 @@ fn api(space: &Space) -> Api<ConfigMap> {
     Api::namespaced(space.cluster.client.clone(), SYSTEM)
 }
 
-async fn configuration(space: &Space) -> Result<String> {
+/// The file as it is.
+pub async fn configuration(space: &Space) -> Result<String> {
     let data = api(space).get(NAME).await?.data.unwrap_or_default();
     data.get("config.yaml").cloned().ok_or_else(|| format!("ConfigMap {NAME} has no config.yaml").into())
 }
 
 /// Writes the file; the kubelet looks at the ConfigMaps of a pod at once when the pod itself is changed.
-async fn configure(space: &Space, text: &str) -> Result {
+pub async fn configure(space: &Space, text: &str) -> Result {
     api(space).patch(NAME, &PatchParams::default(), &Patch::Merge(json!({"data": {"config.yaml": text}}))).await?;
     controller::nudge(&space.cluster.client).await
 }
 
-async fn reloads(space: &Space, result: &str) -> Result<u64> {
+/// How often the file was read again with that result.
+pub async fn reloads(space: &Space, result: &str) -> Result<u64> {
     let metrics = controller::metrics(&space.cluster.client).await?;
     let name = format!("restart_controller_config_reloads_total{{result=\"{result}\"}} ");
     let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
     Ok(value.map_or(Ok(0), str::parse)?)
 }
 
-async fn more_reloads(space: &Space, result: &str, than: u64) -> Result {
+/// Waits for one more.
+pub async fn more_reloads(space: &Space, result: &str, than: u64) -> Result {
     until(&format!("a reload with result {result}"), 90, async || {
         let now = reloads(space, result).await?;
         Ok(when(now > than, || format!("{now}")))
