@@ -37,6 +37,8 @@
 //!   keys away leaves none (tried on 1.36). So they are held against the last content known (`controller::baseline`).
 //! - 2026-11-22: the clock of `timeoutSeconds` is the sidecar's: it goes on while the controller is restarted.
 //! - 2026-11-22: reads are live, not cached: eight lists a pass cost little beside a pod removed on stale knowledge.
+//! - 2026-11-22: an HTTP hook is a task of the process, since a pass waits for nobody's server; after a crash it is sent
+//!   again with the same key. Its name is resolved and judged once, and that address is connected to.
 
 pub mod api;
 pub mod machine;

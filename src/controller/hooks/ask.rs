@@ -18,6 +18,8 @@ pub async fn refusal(ctx: &Context, namespace: &str, job: &Job) -> Result<Option
     let name = job.metadata.name.as_deref().unwrap_or_default();
     match call(format!("ask whether Job {namespace}/{name} may be created"), api.create(&params, job)).await {
         Ok(_) => Ok(None),
+        // An admission webhook that cannot be asked so has its say when the Job is made.
+        Err(error) if error.server_message().is_some_and(|said| said.contains("does not support dry run")) => Ok(None),
         Err(error) if error.is_refusal() => Ok(Some(error.server_message().unwrap_or_default().to_owned())),
         Err(error) if error.is_already_exists() => Ok(None),
         Err(error) => Err(error),

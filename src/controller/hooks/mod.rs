@@ -169,3 +169,69 @@ pub fn excerpt(text: &str) -> String {
     let line = text.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     line.take(EXCERPT).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::oneshot;
+
+    fn key(run: &str) -> Key {
+        Key { run: run.into(), time: HookTime::Pre, name: "check".into() }
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_was_started_is_not_started_again_under_way_or_ended() {
+        let (hooks, starts) = (Arc::new(Hooks::default()), Arc::new(AtomicUsize::new(0)));
+        let (end, ended) = oneshot::channel::<()>();
+        let counted = starts.clone();
+        hooks.start(key("u-1"), async move {
+            counted.fetch_add(1, Ordering::Relaxed);
+            ended.await.map_err(|error| error.to_string())
+        });
+        let again = |starts: Arc<AtomicUsize>| async move {
+            starts.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        hooks.start(key("u-1"), again(starts.clone()));
+        assert!(hooks.knows(&key("u-1")) && hooks.result(&key("u-1")).is_none());
+        end.send(()).unwrap();
+        while hooks.result(&key("u-1")).is_none() {
+            tokio::task::yield_now().await;
+        }
+        hooks.start(key("u-1"), again(starts.clone()));
+        tokio::task::yield_now().await;
+        assert_eq!((hooks.result(&key("u-1")), starts.load(Ordering::Relaxed)), (Some(Ok(())), 1));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_ended_is_forgotten_and_what_it_had_under_way_is_given_up() {
+        let hooks = Arc::new(Hooks::default());
+        let (end, mut given_up) = oneshot::channel::<()>();
+        hooks.start(key("u-1"), async move {
+            let _end = end;
+            std::future::pending().await
+        });
+        hooks.fail(key("u-1-other-2"), "no".into());
+        hooks.forget("u-1-other");
+        assert!(!hooks.knows(&key("u-1-other-2")) && hooks.knows(&key("u-1")));
+        hooks.forget("u");
+        assert!(!hooks.knows(&key("u-1")));
+        assert!((&mut given_up).await.is_err(), "its task goes on");
+    }
+
+    #[test]
+    fn a_hook_that_took_too_long_is_told_from_one_whose_answer_says_so() {
+        let late = format!("hook check failed: {} (POST http://web/)", timed_out(Duration::from_secs(3)));
+        assert_eq!(failure_word("check", &late), "timeout");
+        let other = "hook check failed: POST http://web/: answered 500: not over within 3 s";
+        assert_eq!(failure_word("check", other), "failure");
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_on_one_line() {
+        assert_eq!(excerpt("  a\nb\tc \n"), "a b c");
+        assert_eq!(excerpt(&"é".repeat(300)).chars().count(), EXCERPT);
+    }
+}

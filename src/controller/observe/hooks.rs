@@ -75,7 +75,8 @@ async fn of_job(ctx: &Context, facts: &Facts, time: HookTime, hook: &Hook, key: 
 /// Why some hook can only fail; looked for before the run begins, where nothing has to be put back.
 pub async fn bad(ctx: &Context, facts: &Facts) -> Result<Option<String>, Error> {
     let step = facts.request.status.as_ref().and_then(|status| status.step);
-    if !matches!(step, None | Some(Step::Queued)) {
+    let deleting = facts.request.metadata.deletion_timestamp.is_some();
+    if deleting || !matches!(step, None | Some(Step::Queued)) {
         return Ok(None);
     }
     for (time, hook) in hooks::all(&facts.request) {
