@@ -173,10 +173,16 @@ impl App<'_> {
             let status = deployment.status.unwrap_or_default();
             let counts =
                 [status.replicas, status.updated_replicas, status.available_replicas].map(Option::unwrap_or_default);
-            let pods = self.pods().await?.len();
-            let settled =
-                status.observed_generation == generation && counts == [wanted; 3] && i32::try_from(pods) == Ok(wanted);
-            Ok(when(settled, || format!("of {wanted}: [there, updated, available] {counts:?}, pods {pods}")))
+            // The counts may be about the pods of a moment ago.
+            let pods = self.pods().await?;
+            let (all, ready) = (pods.len(), pods.iter().filter(|pod| is_ready(pod)).count());
+            let settled = status.observed_generation == generation
+                && counts == [wanted; 3]
+                && all == ready
+                && i32::try_from(all) == Ok(wanted);
+            Ok(when(settled, || {
+                format!("of {wanted}: [there, updated, available] {counts:?}, pods {all}, Ready {ready}")
+            }))
         })
         .await
     }

@@ -22,7 +22,7 @@ pub async fn unknown(space: &Space) -> Result<Figures> {
         &app,
         target,
         Code::TargetInvalid,
-        &["Deployment wep does not exist", space.name.as_str(), "correct targetRef.name"],
+        &["Deployment wep does not exist", space.name.as_str(), "correct targetRef"],
     )
     .await
 }

@@ -9,10 +9,10 @@ use crate::support::request::{Request, manifest};
 use crate::support::space::Space;
 use crate::support::wait::{until, when};
 use crate::support::{Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use restart_controller::api::{Code, SnapshotSource};
 use serde_json::json;
 
@@ -21,6 +21,7 @@ pub async fn follows_the_pods(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(2).deploy(space).await?;
     let first = good(&app, "web-config").await?;
     app.edit_config("greeting: second\n").await?;
+    a_second_later(space, "web-config").await?;
     let pods = app.pods().await?;
     space.api::<Pod>().delete(&pods[0].name_any(), &DeleteParams::default()).await?;
     app.settled().await?;
@@ -62,6 +63,20 @@ pub async fn in_place_with_the_request(space: &Space) -> Result<Figures> {
     .await?;
     ensure!(content(&app, "web-config").await? != before, "the controller fights over the ConfigMap");
     Ok(Figures::note("restored without an earlier run; RevertedByGitOps told, not fought"))
+}
+
+/// Pods prove by the API server's whole seconds that they are younger than an edit: waits for the next one.
+async fn a_second_later(space: &Space, map: &str) -> Result {
+    let maps = space.api::<ConfigMap>();
+    let edited =
+        maps.get(map).await?.metadata.managed_fields.into_iter().flatten().filter_map(|entry| entry.time).max();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let clock: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "clock"}}))?;
+    until("the API server's next second", 10, async || {
+        let now = maps.create(&dry_run, &clock).await?.metadata.creation_timestamp;
+        Ok(when(now > edited, || format!("{now:?}")))
+    })
+    .await
 }
 
 /// It appears for them, too, and history and copies go when they go.
