@@ -54,21 +54,19 @@ async fn all_refused(base: &str, cases: &[(Value, &str)]) {
 }
 
 #[tokio::test]
-async fn what_comes_with_the_next_version_says_so() {
-    let hook = json!([{"name": "warm", "http": {"url": "http://web/warm"}}]);
+async fn what_contradicts_itself_is_refused_with_the_reason() {
+    let surge = |kind: &str| json!({"targetRef": {"kind": kind, "name": "db"}, "strategy": {"type": "Surge"}});
+    let promote = json!({"reload": false, "configMaps": [{"name": "a", "from": "b"}]});
+    let hook = |hook: Value| json!({"hooks": {"pre": [hook]}});
     all_refused(
-        "next",
+        "contradictions",
         &[
-            (json!({"targetRef": {"kind": "StatefulSet", "name": "db"}}), "this version restarts Deployments only"),
-            (json!({"targetRef": {"kind": "DaemonSet", "name": "agent"}}), "this version restarts Deployments only"),
-            (json!({"trigger": "2026-11-22"}), "trigger comes with the next version"),
-            (json!({"newRequests": "Reject"}), "newRequests: Reject comes with the next version"),
-            (json!({"concurrencyPolicy": "Queue"}), "concurrencyPolicy: Queue comes with the next version"),
-            (json!({"config": {"reload": false}}), "config.reload: false comes with the next version"),
-            (json!({"ttlSecondsAfterFinished": 60}), "ttlSecondsAfterFinished comes with the next version"),
-            (json!({"strategy": {"allowDisruption": true}}), "strategy.allowDisruption comes with the next version"),
-            (json!({"hooks": {"pre": hook}}), "hooks come with the next version"),
-            (json!({"hooks": {"post": hook}}), "hooks come with the next version"),
+            (surge("StatefulSet"), "strategy.type Surge is for Deployments"),
+            (surge("DaemonSet"), "strategy.type Surge is for Deployments"),
+            (json!({"config": promote}), "config.reload: false forbids new configuration"),
+            (hook(json!({"name": "warm"})), "exactly one of http and job"),
+            (hook(json!({"name": "warm", "http": {"url": "ftp://web/warm"}})), "spec.hooks.pre[0].http.url"),
+            (hook(json!({"name": "Warm up", "http": {"url": "http://web/warm"}})), "spec.hooks.pre[0].name"),
         ],
     )
     .await;
