@@ -3,6 +3,8 @@
 //! **Invariant:** no default stands here for what depends on the workload's kind or on the controller's configuration;
 //! what an absent field became is shown in `status.resolved`.
 
+use super::Phase;
+use super::names::FINALIZER;
 use super::status::RestartRequestStatus;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -109,6 +111,27 @@ const FROZEN: &str = "has(self.trigger) && (!has(oldSelf.trigger) || self.trigge
 && has(self.timeoutSeconds) == has(oldSelf.timeoutSeconds) && (!has(self.timeoutSeconds) || self.timeoutSeconds == oldSelf.timeoutSeconds) \
 && has(self.strategy) == has(oldSelf.strategy) && (!has(self.strategy) || self.strategy == oldSelf.strategy) \
 && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)";
+
+impl RestartRequest {
+    /// The phase that its status says; absent before anybody has looked at it.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.status.as_ref()?.phase
+    }
+
+    /// Its trigger is another one than the run began with.
+    #[must_use]
+    pub fn triggered(&self) -> bool {
+        let begun = self.status.as_ref().filter(|status| status.phase.is_some());
+        begun.is_some_and(|status| status.last_handled_trigger != self.spec.trigger)
+    }
+
+    /// It carries our finalizer.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+    }
+}
 
 fn default_progress_deadline() -> i32 {
     600

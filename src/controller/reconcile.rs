@@ -39,10 +39,9 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
         ctx.forget(request.metadata.uid.as_deref().unwrap_or_default());
         return Ok(Action::await_change());
     };
-    let phase = |request: &RestartRequest| request.status.as_ref().and_then(|status| status.phase);
-    if phase(&facts.request) != phase(&request) {
+    if facts.request.phase() != request.phase() {
         // What was watched is older than what was read.
-        tracing::Span::current().record("phase", phase(&facts.request).map(Phase::word));
+        tracing::Span::current().record("phase", facts.request.phase().map(Phase::word));
     }
     if let Some(history) = facts.history.as_ref().filter(|_| facts.holder_gone) {
         orphans::look(&ctx, namespace, &history.name_any());
@@ -96,10 +95,8 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
 /// A finished request without our finalizer costs nothing, no read and no write, until its time to live is over.
 fn finished(request: &RestartRequest) -> Option<Action> {
     let status = request.status.as_ref()?;
-    let held = request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::api::names::FINALIZER);
-    let triggered = status.last_handled_trigger != request.spec.trigger;
     let unseen = status.observed_generation != request.metadata.generation;
-    if status.step != Some(Step::Finished) || held || triggered || unseen {
+    if status.step != Some(Step::Finished) || request.held() || request.triggered() || unseen {
         return None;
     }
     match observe::expires_in(request, Timestamp::now()) {

@@ -107,17 +107,13 @@ fn place(request: &RestartRequest) -> (String, String) {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
-fn phase(request: &RestartRequest) -> Option<Phase> {
-    request.status.as_ref().and_then(|status| status.phase)
-}
-
 /// One that is being deleted still has something outstanding, whatever its phase says.
 fn finished(request: &RestartRequest) -> bool {
-    request.metadata.deletion_timestamp.is_none() && phase(request).is_some_and(Phase::is_terminal)
+    request.metadata.deletion_timestamp.is_none() && request.phase().is_some_and(Phase::is_terminal)
 }
 
 fn under_way(request: &RestartRequest) -> bool {
-    request.metadata.deletion_timestamp.is_some() || phase(request).is_some_and(|phase| phase != Phase::Pending)
+    request.metadata.deletion_timestamp.is_some() || request.phase().is_some_and(|phase| phase != Phase::Pending)
 }
 
 #[cfg(test)]

@@ -53,20 +53,7 @@ pub fn names(pods: &[&Pod]) -> String {
 
 /// A change to `step` that keeps everything else.
 pub fn change(cursor: &Cursor, phase: Phase, step: Step, reason: &'static str, message: String) -> Change {
-    let batch = cursor.batch.clone();
-    Change {
-        phase,
-        step,
-        reason,
-        message,
-        batch,
-        outcome: None,
-        snapshot: None,
-        plan: None,
-        hooks: None,
-        cancel_rejected: false,
-        begins: false,
-    }
+    Change { batch: cursor.batch.clone(), ..Change::new(phase, step, reason, message) }
 }
 
 /// The phase that people see while pods are replaced: always Recovering when they are replaced once more.

@@ -47,6 +47,26 @@ pub struct Change {
     pub begins: bool,
 }
 
+impl Change {
+    /// A move to `step` that is about no pod and records nothing more.
+    #[must_use]
+    pub fn new(phase: Phase, step: Step, reason: &'static str, message: String) -> Self {
+        Self {
+            phase,
+            step,
+            reason,
+            message,
+            batch: vec![],
+            outcome: None,
+            snapshot: None,
+            plan: None,
+            hooks: None,
+            cancel_rejected: false,
+            begins: false,
+        }
+    }
+}
+
 /// A pod as it was seen: every effect on it carries both as preconditions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodRef {

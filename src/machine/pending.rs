@@ -82,17 +82,5 @@ fn end(cursor: Option<&Cursor>, reason: &'static str, outcome: Outcome) -> Decis
 
 /// Without a cursor a run begins with this status.
 fn first(cursor: Option<&Cursor>, phase: Phase, step: Step, reason: &'static str, message: String) -> Change {
-    Change {
-        phase,
-        step,
-        reason,
-        message,
-        batch: vec![],
-        outcome: None,
-        snapshot: None,
-        plan: None,
-        hooks: None,
-        cancel_rejected: false,
-        begins: cursor.is_none(),
-    }
+    Change { begins: cursor.is_none(), ..Change::new(phase, step, reason, message) }
 }

@@ -84,7 +84,7 @@ pub async fn take(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
         }
         None => call(what("create"), api.create(&params(), &with_finalizer(&new(facts, &name), true))).await?,
     };
-    let phase = facts.request.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Preparing);
+    let phase = facts.request.phase().unwrap_or(Phase::Preparing);
     let spec = serde_json::to_value(&facts.request.spec).map_err(|error| Error::Internal(error.to_string()))?;
     let begun_with = facts.request.status.as_ref().and_then(|status| status.last_handled_trigger.as_ref());
     if facts.request.spec.trigger.as_ref() != begun_with {

@@ -92,7 +92,7 @@ fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant)
     let before = read::before_the_run(&facts.request);
     Observed {
         asked: asked(facts, &status),
-        finalizer: has_finalizer(facts),
+        finalizer: facts.request.held(),
         lock: lock(facts),
         target: target(facts, before),
         verdict: before.then(|| check::check(facts, limits, key)).flatten(),
@@ -170,10 +170,6 @@ fn handled(facts: &Facts) -> Option<Handled> {
     let status = facts.history.as_ref()?.status.as_ref()?;
     let known = status.handled.iter().find(|handled| handled.key == key)?;
     Some(Handled { result: known.result, code: known.code })
-}
-
-fn has_finalizer(facts: &Facts) -> bool {
-    facts.request.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == crate::api::names::FINALIZER)
 }
 
 fn lock(facts: &Facts) -> Lock {

@@ -84,7 +84,7 @@ async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> 
         history(ctx, namespace, &request, &resolved.workload_uid),
         workload::pods(ctx, namespace, workload.as_ref()),
     )?;
-    let triggered = triggered(&request);
+    let triggered = request.triggered();
     pin(&mut request, history.as_ref());
     let (config, holder_gone) = futures::try_join!(
         config(ctx, namespace, &request, workload.as_ref(), history.as_ref(), &resolved.workload_uid),
@@ -189,7 +189,7 @@ async fn holder_gone(
 
 /// The requests of the namespace, while this one waits for its turn.
 async fn others(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Vec<RestartRequest>, Error> {
-    match phase(request) {
+    match request.phase() {
         None | Some(Phase::Pending) => requests(ctx, namespace).await,
         Some(_) => Ok(vec![]),
     }
@@ -203,12 +203,8 @@ pub async fn requests(ctx: &Context, namespace: &str) -> Result<Vec<RestartReque
     Ok(all.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
 }
 
-fn phase(request: &RestartRequest) -> Option<Phase> {
-    request.status.as_ref().and_then(|status| status.phase)
-}
-
 fn under_way(request: &RestartRequest) -> bool {
-    phase(request).is_some_and(|phase| !phase.is_terminal() && phase != Phase::Pending)
+    request.phase().is_some_and(|phase| !phase.is_terminal() && phase != Phase::Pending)
 }
 
 /// The oldest request before this one that waits for the same workload, among those that queue.
@@ -218,7 +214,7 @@ fn ahead(others: &[RestartRequest], request: &RestartRequest) -> Option<String> 
         (request.metadata.creation_timestamp.clone(), request.metadata.name.clone().unwrap_or_default())
     };
     let waits = |other: &&RestartRequest| {
-        matches!(phase(other), None | Some(Phase::Pending))
+        matches!(other.phase(), None | Some(Phase::Pending))
             && other.metadata.deletion_timestamp.is_none()
             && other.spec.target_ref == request.spec.target_ref
             && queues(other)
@@ -228,12 +224,6 @@ fn ahead(others: &[RestartRequest], request: &RestartRequest) -> Option<String> 
         return None;
     }
     others.iter().filter(waits).min_by_key(|other| age(other)).and_then(|other| other.metadata.name.clone())
-}
-
-/// The object's trigger is another one than the run began with.
-fn triggered(request: &RestartRequest) -> bool {
-    let begun = request.status.as_ref().filter(|status| status.phase.is_some());
-    begun.is_some_and(|status| status.last_handled_trigger != request.spec.trigger)
 }
 
 /// A run goes by the spec that it began with; only `cancel` and the time to live are those of the object.

@@ -219,19 +219,7 @@ mod tests {
     }
 
     fn change(phase: Phase, step: Step, reason: &'static str, batch: &[PodProgress]) -> Change {
-        Change {
-            phase,
-            step,
-            reason,
-            message: "a sentence".into(),
-            batch: batch.to_vec(),
-            outcome: None,
-            snapshot: None,
-            plan: None,
-            hooks: None,
-            cancel_rejected: false,
-            begins: false,
-        }
+        Change { batch: batch.to_vec(), ..Change::new(phase, step, reason, "a sentence".into()) }
     }
 
     fn pod(name: &str, state: PodState) -> PodProgress {

@@ -15,19 +15,7 @@ fn change(number: usize) -> Change {
         1 => (Phase::WaitingRequests, Step::Draining),
         _ => (Phase::Restarting, Step::Evicting),
     };
-    Change {
-        phase,
-        step,
-        reason: "Next",
-        message: "x".repeat(5000),
-        batch: vec![],
-        outcome: None,
-        snapshot: None,
-        plan: None,
-        hooks: None,
-        cancel_rejected: false,
-        begins: false,
-    }
+    Change::new(phase, step, "Next", "x".repeat(5000))
 }
 
 #[test]
