@@ -29,7 +29,7 @@ pub enum Verb {
 /// How traffic is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// HTTP/1.1: requests are counted.
+    /// HTTP/1.1 and HTTP/2 without TLS: requests are counted.
     Http,
 }
 
@@ -69,6 +69,15 @@ pub struct Run {
     /// Longest time for the head of a request to arrive once it has begun.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub head_timeout_seconds: u32,
+    /// Longest time for a client of HTTP/2 to take any byte of an answer that waits for it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub stall_timeout_seconds: u32,
+    /// Most requests at a time on one connection of HTTP/2.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub http2_max_streams: u32,
+    /// Most bytes of one body of HTTP/2 that may be on their way through, in each direction: the window of a stream.
+    #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(16..=16_384))]
+    pub http2_window_kib: u32,
     /// Name of the socket, in this pod's network namespace, on which `terminating` is heard.
     #[arg(long, value_name = "NAME", default_value = CONTROL_SOCKET)]
     pub control_socket: String,

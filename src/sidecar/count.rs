@@ -1,8 +1,9 @@
 //! The in-flight count: how many requests have begun to arrive and are not yet answered, reset, or closed as a tunnel.
 //!
-//! **Invariant:** the number only moves through a [`Share`], and dropping a `Share` takes out all it still holds, so no
-//! path (answer, error, cancellation, panic) can leave the count too high, and none lowers it before its request ended.
+//! **Invariant:** the number only moves through a [`Share`] or a [`One`], and dropping it takes out all it still holds, so
+//! no path (answer, error, cancellation, panic) can leave the count too high, and none lowers it before its request ended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 
@@ -79,6 +80,14 @@ impl<'a> Share<'a> {
         new
     }
 
+    /// What had been taken for one request was the beginning of another protocol: it was none.
+    pub fn withdraw(&self) {
+        if self.held() > 0 {
+            self.count.total.fetch_sub(1, Ordering::Relaxed);
+            self.finish_one();
+        }
+    }
+
     /// The oldest request has ended.
     pub fn finish_one(&self) {
         debug_assert!(self.held() > 0, "a request ended that had not begun");
@@ -86,6 +95,24 @@ impl<'a> Share<'a> {
             self.held.fetch_sub(1, Ordering::Relaxed);
             self.count.end(1);
         }
+    }
+}
+
+/// One request, counted as long as this lives: for those that many hands hold, such as the streams of HTTP/2.
+pub struct One(Arc<Count>);
+
+impl One {
+    /// A request has begun.
+    #[must_use]
+    pub fn begin(count: &Arc<Count>) -> Self {
+        count.begin(1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0.end(1);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod count;
 pub mod drain;
 pub mod http;
+pub mod http2;
 pub mod listen;
 pub mod metrics;
 pub mod readiness;
@@ -94,7 +95,12 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         Mode::Http => {
             let pool = http::pool::Pool::new(app, millis(arguments.upstream_idle_millis));
             let head_timeout = Duration::from_secs(arguments.head_timeout_seconds.into());
-            let relay = Arc::new(http::connection::Relay { shared, pool, head_timeout });
+            let http2 = http2::Limits {
+                streams: arguments.http2_max_streams,
+                window: arguments.http2_window_kib * 1024,
+                stall: Duration::from_secs(arguments.stall_timeout_seconds.into()),
+            };
+            let relay = Arc::new(http::connection::Relay { shared, pool, head_timeout, http2 });
             let expiring = Arc::clone(&relay);
             tokio::spawn(async move { expiring.pool.expire().await });
             tokio::spawn(listen::serve(traffic, relay));

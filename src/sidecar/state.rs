@@ -7,21 +7,25 @@ use super::count::Count;
 use super::drain::{Drain, Refused, millis};
 use crate::wire::{self, DrainCommand, InFlightReport};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The state of one sidecar process.
 pub struct Shared {
     /// Requests in flight.
-    pub in_flight: Count,
+    pub in_flight: Arc<Count>,
     /// Client connections that are open, idle ones included.
     pub connections: Count,
     /// Requests that got an answer of our own, by status: 400, 408, 431, 502, 503.
     pub own_answers: [AtomicU64; OWN_STATUSES.len()],
+    /// HTTP/2 connections that were closed for a flood of frames that carry no request.
+    pub floods: AtomicU64,
     inner: Mutex<Inner>,
     /// Whether a lease or a termination has ever begun: spares the lock on the hot path.
     ever_drained: AtomicBool,
+    /// How many drains have begun.
+    drains: watch::Sender<u64>,
     terminating: watch::Sender<bool>,
     closing: watch::Sender<bool>,
 }
@@ -42,11 +46,13 @@ impl Shared {
     pub fn new(drain: Drain) -> Self {
         let inner = Inner { drain, arrivals: Arrivals::new(Instant::now()), gap_before_drain: None };
         Self {
-            in_flight: Count::default(),
+            in_flight: Arc::default(),
             connections: Count::default(),
             own_answers: Default::default(),
+            floods: AtomicU64::new(0),
             inner: Mutex::new(inner),
             ever_drained: AtomicBool::new(false),
+            drains: watch::Sender::new(0),
             terminating: watch::Sender::new(false),
             closing: watch::Sender::new(false),
         }
@@ -95,11 +101,26 @@ impl Shared {
         let mut inner = self.lock();
         let was_draining = inner.drain.is_draining(now);
         inner.drain.obey(command, now)?;
+        let begins = !was_draining && inner.drain.is_draining(now);
         if !was_draining {
             inner.gap_before_drain = inner.arrivals.mean_gap(now);
         }
         self.ever_drained.store(true, Ordering::Relaxed);
+        drop(inner);
+        if begins {
+            self.drain_begins();
+        }
         Ok(())
+    }
+
+    fn drain_begins(&self) {
+        self.drains.send_modify(|drains| *drains += 1);
+    }
+
+    /// A receiver that changes with every drain that begins.
+    #[must_use]
+    pub fn drains(&self) -> watch::Receiver<u64> {
+        self.drains.subscribe()
     }
 
     /// Counts a command that could not even be read.
@@ -111,12 +132,16 @@ impl Shared {
     pub fn terminate(&self) {
         let now = Instant::now();
         let mut inner = self.lock();
-        if !inner.drain.is_draining(now) {
+        let begins = !inner.drain.is_draining(now);
+        if begins {
             inner.gap_before_drain = inner.arrivals.mean_gap(now);
         }
         inner.drain.terminate(now);
         self.ever_drained.store(true, Ordering::Relaxed);
         drop(inner);
+        if begins {
+            self.drain_begins();
+        }
         self.terminating.send_replace(true);
     }
 

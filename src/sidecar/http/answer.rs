@@ -1,8 +1,10 @@
 //! Answers of the sidecar itself: what it refuses, and what the app did not answer.
 //!
-//! **Invariant:** each closes the connection and says that it comes from restart-sidecar, so nobody blames the app.
+//! **Invariant:** each closes the connection (in HTTP/1.1) and says that it comes from restart-sidecar, so nobody blames the app.
 
 use super::Malformed;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
 
 /// An answer without the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +43,44 @@ impl Answer {
         }
     }
 
-    /// Its bytes; `to_head`: without the body, as the answer to a HEAD request must be.
+    fn why(self) -> &'static str {
+        match self {
+            Self::BadRequest(why) | Self::BadGateway(why) => why,
+            Self::Timeout => "the head of the request took too long to arrive",
+            Self::TooLarge => "the head of the request is too large",
+            Self::Draining => "this pod is being restarted",
+        }
+    }
+
+    /// Its body.
+    #[must_use]
+    pub fn body(self) -> String {
+        format!("restart-sidecar: {}\n", self.why())
+    }
+
+    /// Its head in HTTP/2.
+    #[must_use]
+    pub fn response(self) -> Response<()> {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        if self == Self::Draining {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// Its bytes in HTTP/1.1; `to_head`: without the body, as the answer to a HEAD request must be.
     #[must_use]
     pub fn bytes(self, to_head: bool) -> Vec<u8> {
-        let (reason, extra, why) = match self {
-            Self::BadRequest(why) => ("Bad Request", "", why),
-            Self::Timeout => ("Request Timeout", "", "the head of the request took too long to arrive"),
-            Self::TooLarge => ("Request Header Fields Too Large", "", "the head of the request is too large"),
-            Self::BadGateway(why) => ("Bad Gateway", "", why),
-            Self::Draining => ("Service Unavailable", "Retry-After: 1\r\n", "this pod is being restarted"),
+        let (reason, extra) = match self {
+            Self::BadRequest(_) => ("Bad Request", ""),
+            Self::Timeout => ("Request Timeout", ""),
+            Self::TooLarge => ("Request Header Fields Too Large", ""),
+            Self::BadGateway(_) => ("Bad Gateway", ""),
+            Self::Draining => ("Service Unavailable", "Retry-After: 1\r\n"),
         };
-        let body = format!("restart-sidecar: {why}\n");
+        let body = self.body();
         let (status, length) = (self.status(), body.len());
         let shown = if to_head { "" } else { &body };
         format!(

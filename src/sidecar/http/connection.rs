@@ -11,7 +11,9 @@ use super::head::{self, Method, RequestHead};
 use super::pool::Pool;
 use super::socket::{self, Peek};
 use crate::sidecar::count::Share;
+use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::state::Shared;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -29,6 +31,8 @@ pub struct Relay {
     pub pool: Pool,
     /// Longest time for a head to arrive once its first byte has.
     pub head_timeout: Duration,
+    /// Limits of the connections that speak HTTP/2.
+    pub http2: http2::Limits,
 }
 
 /// How a connection ends.
@@ -40,6 +44,8 @@ pub enum End {
     Answered,
     /// The last answer is incomplete and must look so.
     CutShort,
+    /// It speaks HTTP/2: what was read is its preface.
+    Http2,
 }
 
 /// What comes after a request.
@@ -53,14 +59,20 @@ pub enum Next {
 }
 
 /// Serves `client` until one of both closes.
-pub async fn serve(client: TcpStream, relay: &Relay) {
+pub async fn serve(client: TcpStream, relay: &Arc<Relay>) {
     let open = Share::new(&relay.shared.connections);
     open.raise_to(1);
     socket::prepare(&client);
-    match Connection::new(&client, relay).run().await {
+    let mut connection = Connection::new(&client, relay);
+    let end = connection.run().await;
+    let read = Bytes::copy_from_slice(connection.inbound.bytes());
+    drop(connection);
+    match end {
         End::Gone => drop(client),
         End::Answered => socket::close_after_answer(client).await,
         End::CutShort => socket::reset(client),
+        // Apart, so that a connection of HTTP/1.1 holds no room for it.
+        End::Http2 => Box::pin(http2::connection::serve(client, read, relay)).await,
     }
 }
 
@@ -86,7 +98,12 @@ impl<'a> Connection<'a> {
         Self { client, relay, inbound: Buffer::default(), share, closing, patient_until: Instant::now() + PATIENCE }
     }
 
-    async fn run(mut self) -> End {
+    async fn run(&mut self) -> End {
+        match self.speaks_http2().await {
+            Ok(false) => {}
+            Ok(true) => return End::Http2,
+            Err(end) => return end,
+        }
         loop {
             if let Err(end) = self.await_request().await {
                 return end;
@@ -95,6 +112,29 @@ impl<'a> Connection<'a> {
                 Next::Request => self.patient_until = Instant::now(),
                 Next::Answer(answer) => return self.answer(answer, false).await,
                 Next::End(end) => return end,
+            }
+        }
+    }
+
+    /// Whether the connection begins with the preface of HTTP/2. A first byte counts as a request until it does.
+    async fn speaks_http2(&mut self) -> Result<bool, End> {
+        let deadline = Instant::now() + self.relay.head_timeout;
+        loop {
+            if self.inbound.bytes().starts_with(PREFACE) {
+                self.share.withdraw();
+                return Ok(true);
+            }
+            if !PREFACE.starts_with(self.inbound.bytes()) || Instant::now() >= deadline {
+                return Ok(false);
+            }
+            if self.inbound.is_empty() {
+                self.await_request().await?;
+            } else {
+                match tokio::time::timeout_at(deadline.into(), self.inbound.fill(self.client)).await {
+                    Ok(Ok(0) | Err(_)) => return Err(End::Gone),
+                    // When the time is over it is a request whose head did not arrive: answered as such.
+                    Ok(Ok(_)) | Err(_) => {}
+                }
             }
         }
     }

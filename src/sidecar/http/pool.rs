@@ -30,6 +30,12 @@ impl Pool {
         Self { app, keep, idle: Mutex::default(), became_idle: Notify::new() }
     }
 
+    /// Where the app listens.
+    #[must_use]
+    pub fn app(&self) -> SocketAddr {
+        self.app
+    }
+
     fn idle(&self) -> MutexGuard<'_, VecDeque<(TcpStream, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

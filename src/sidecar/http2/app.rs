@@ -1,0 +1,157 @@
+//! The connection to the app that carries the streams of one client connection.
+//!
+//! One each: the streams of a client that reads slowly fill no window that those of another client need, the app's own
+//! limits apply to each client as they would without us, and what ends one connection ends no other.
+//!
+//! **Invariant:** no request is sent before the app has shown that it speaks HTTP/2; a request is sent once.
+
+use super::Limits;
+use super::frames::{self, Moment, Scanner};
+use crate::sidecar::http::answer::Answer;
+use crate::sidecar::http::socket;
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, oneshot};
+
+/// How long an app may take to say in which protocol it speaks.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+/// At most so often it is logged that the app does not speak HTTP/2.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+static COMPLAINED: std::sync::Mutex<Option<Instant>> = std::sync::Mutex::new(None);
+
+/// The app as one client connection sees it.
+pub struct App {
+    address: SocketAddr,
+    limits: Limits,
+    connection: Mutex<Option<SendRequest<Bytes>>>,
+}
+
+impl App {
+    /// The app at `address`, not connected yet.
+    #[must_use]
+    pub fn new(address: SocketAddr, limits: Limits) -> Self {
+        Self { address, limits, connection: Mutex::new(None) }
+    }
+
+    /// A connection that takes another request: the one there is, or a new one if the app wants to end that.
+    ///
+    /// # Errors
+    /// The answer to give instead.
+    pub async fn ready(&self) -> Result<SendRequest<Bytes>, Answer> {
+        let mut connection = self.connection.lock().await;
+        if let Some(present) = connection.take()
+            && let Ok(usable) = present.ready().await
+        {
+            *connection = Some(usable.clone());
+            return Ok(usable);
+        }
+        let fresh = self.connect().await?;
+        *connection = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Bytes>, Answer> {
+        let refused = Answer::BadGateway("the app does not accept connections");
+        let stream = TcpStream::connect(self.address).await.map_err(|_| refused)?;
+        socket::prepare(&stream);
+        let (tell, told) = oneshot::channel();
+        let stream = FirstFrame { stream, scanner: Scanner::new(0), tell: Some(tell) };
+        let (send, connection) = self.builder().handshake(stream).await.map_err(|_| refused)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the app ended");
+            }
+        });
+        match tokio::time::timeout(FIRST_WORD, told).await {
+            Ok(Ok(frames::SETTINGS)) => Ok(send),
+            _ => Err(self.complain()),
+        }
+    }
+
+    fn builder(&self) -> Builder {
+        let Limits { streams, window, .. } = self.limits;
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(window)
+            .initial_connection_window_size(self.limits.connection_window())
+            .max_header_list_size(super::MAX_HEADER_LIST)
+            .max_send_buffer_size(window as usize)
+            .initial_max_send_streams(streams as usize);
+        builder
+    }
+
+    fn complain(&self) -> Answer {
+        let mut last = COMPLAINED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
+            *last = Some(Instant::now());
+            tracing::warn!(
+                app = %self.address,
+                "a client speaks HTTP/2 and the app does not: its requests are answered 502; let the client speak HTTP/1.1, or the app h2c by prior knowledge"
+            );
+        }
+        Answer::BadGateway("the app does not speak HTTP/2 without TLS (h2c by prior knowledge)")
+    }
+}
+
+/// A connection to the app that tells the type of the first frame that comes: SETTINGS if it speaks HTTP/2.
+struct FirstFrame {
+    stream: TcpStream,
+    scanner: Scanner,
+    tell: Option<oneshot::Sender<u8>>,
+}
+
+impl AsyncRead for FirstFrame {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if self.tell.is_some() {
+            let Self { scanner, tell, .. } = &mut *self;
+            scanner.scan(&buffer.filled()[before..], |moment, frame| {
+                if let (Moment::Begin, Some(tell)) = (moment, tell.take()) {
+                    // Nobody waits any more: the stream that asked is gone.
+                    let _ = tell.send(frame.kind);
+                }
+            });
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for FirstFrame {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,116 @@
+//! One client connection of HTTP/2: its streams, GOAWAY, its end.
+//!
+//! **Invariant:** a connection is told to leave by GOAWAY in two steps (RFC 9113 section 6.8), so that every stream its
+//! client has begun by then is served; one with streams in flight is never closed by us.
+
+use super::app::App;
+use super::ledger::Ledger;
+use super::stream::Stream;
+use super::watched::{Patience, Watched};
+use crate::sidecar::http::connection::Relay;
+use crate::sidecar::http::socket;
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::{Builder, Connection, SendResponse};
+use http::Request;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// How long an idle connection that is to be closed may take to confirm that it has no more to say, and how often an
+/// idle one is looked for after that.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Resets that may be in hand of streams not taken yet.
+const PENDING_RESETS: usize = 50;
+
+/// Serves a client whose first bytes, `early`, are the preface.
+pub async fn serve(client: TcpStream, early: Bytes, relay: &Arc<Relay>) {
+    let client = Arc::new(client);
+    let ledger = Arc::new(Ledger::new(Arc::clone(&relay.shared)));
+    ledger.received(&early);
+    let patience = Patience { head: relay.head_timeout, stall: relay.http2.stall };
+    let io = Watched::new(Arc::clone(&client), early, Arc::clone(&ledger), patience);
+    if let Ok(Ok(engine)) = tokio::time::timeout(relay.head_timeout, builder(relay).handshake(io)).await {
+        let app = Arc::new(App::new(relay.pool.app(), relay.http2));
+        run(engine, &app, &ledger, relay).await;
+    }
+    ledger.clear();
+    if let Some(client) = Arc::into_inner(client) {
+        socket::close_after_answer(client).await;
+    }
+}
+
+fn builder(relay: &Relay) -> Builder {
+    let limits = relay.http2;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.streams)
+        .initial_window_size(limits.window)
+        .initial_connection_window_size(limits.connection_window())
+        .max_send_buffer_size(limits.window as usize)
+        .max_header_list_size(super::MAX_HEADER_LIST)
+        .max_pending_accept_reset_streams(PENDING_RESETS);
+    builder
+}
+
+/// Runs the connection to its end.
+async fn run(mut engine: Connection<Watched, Bytes>, app: &Arc<App>, ledger: &Arc<Ledger>, relay: &Arc<Relay>) {
+    let (mut drains, mut closing) = (relay.shared.drains(), relay.shared.closing());
+    let mut goodbye = None;
+    if *closing.borrow_and_update() {
+        engine.graceful_shutdown();
+        goodbye = Some(Instant::now() + GOODBYE);
+    }
+    loop {
+        tokio::select! {
+            biased;
+            () = ledger.flooded() => {
+                relay.shared.floods.fetch_add(1, Ordering::Relaxed);
+                engine.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
+            _ = drains.changed() => engine.graceful_shutdown(),
+            _ = closing.changed() => {
+                engine.graceful_shutdown();
+                goodbye = Some(Instant::now() + GOODBYE);
+            }
+            () = at(goodbye) => {
+                if !engine.has_streams() {
+                    return;
+                }
+                goodbye = Some(Instant::now() + GOODBYE);
+            }
+            accepted = engine.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    start(request, respond, app, ledger, relay);
+                    // A client that comes late gets its first answer before it is sent away.
+                    if relay.shared.is_draining() {
+                        engine.graceful_shutdown();
+                    }
+                }
+                Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection broke"),
+                None => return,
+            },
+        }
+    }
+}
+
+fn start(
+    request: Request<h2::RecvStream>,
+    respond: SendResponse<Bytes>,
+    app: &Arc<App>,
+    ledger: &Ledger,
+    relay: &Arc<Relay>,
+) {
+    let counted = ledger.stream(respond.stream_id().as_u32());
+    let (shared, app, limits) = (Arc::clone(&relay.shared), Arc::clone(app), relay.http2);
+    tokio::spawn(Stream { shared, app, limits, respond, counted }.run(request));
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
