@@ -40,7 +40,11 @@ pub struct InFlightReport {
     pub challenge: String,
     /// Ids of the public keys it trusts.
     pub trusted_keys: Vec<String>,
-    /// Requests accepted and not yet answered to the last byte, reset, or closed as a tunnel. Never below the truth.
+    /// How it understands traffic; a sidecar that does not say is of the first version, which knew `http` alone.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What [`InFlightReport::in_flight`] counts, as [`Mode`] says: in `http` mode requests that have begun to arrive and are
+    /// not yet answered to the last byte, reset, or closed as a tunnel, and never fewer than there are.
     pub in_flight: u64,
     /// Milliseconds since the last request arrived; absent when none has arrived since the start.
     pub last_arrival_ago_millis: Option<u64>,
@@ -51,6 +55,21 @@ pub struct InFlightReport {
     pub lease: Option<LeaseReport>,
     /// The pod is being terminated: the preStop hook has said so.
     pub terminating: bool,
+}
+
+/// How a sidecar understands traffic, and so what it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// A relay of HTTP: requests, exactly.
+    #[default]
+    Http,
+    /// A relay of anything: connections, exactly; an idle one is in flight until it closes.
+    Tcp,
+    /// No relay: the app's connections that are not idle, as the kernel's times of their last bytes tell. An estimate.
+    Observe,
+    /// One that this version does not know: the count is not to be relied on.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A drain lease as the sidecar's monotonic clock sees it.
@@ -215,6 +234,16 @@ mod tests {
             DrainCommand { key_id: "k2".into(), ..signed },
         ];
         assert!(changed.iter().all(|command| !command.is_signed_by(&key.verifying_key())));
+    }
+
+    #[test]
+    fn reports_of_older_and_newer_sidecars_are_understood() {
+        let old = r#"{"version":1,"podUid":"u","boot":"b","challenge":"c","trustedKeys":[],"inFlight":3,
+            "lastArrivalAgoMillis":null,"meanGapMillis":null,"lease":null,"terminating":false}"#;
+        let report: InFlightReport = serde_json::from_str(old).unwrap();
+        assert_eq!((report.mode, report.in_flight), (Mode::Http, 3));
+        let newer = old.replace("\"inFlight\"", "\"more\":[],\"mode\":\"Quic\",\"inFlight\"");
+        assert_eq!(serde_json::from_str::<InFlightReport>(&newer).unwrap().mode, Mode::Unknown);
     }
 
     #[test]

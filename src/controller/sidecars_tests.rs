@@ -34,6 +34,7 @@ fn report(pod_uid: &str, version: u32) -> String {
         boot: "b".repeat(32),
         challenge: "c".repeat(32),
         trusted_keys: vec!["k1".to_owned()],
+        mode: crate::wire::Mode::Http,
         in_flight: 3,
         last_arrival_ago_millis: Some(10),
         mean_gap_millis: None,

@@ -91,6 +91,7 @@ impl Admin {
             }
             Ok(None) => {}
         }
+        self.shared.refresh().await;
         json(StatusCode::OK, &self.shared.report())
     }
 

@@ -31,6 +31,20 @@ pub enum Verb {
 pub enum Mode {
     /// HTTP/1.1 and HTTP/2 without TLS: requests are counted.
     Http,
+    /// Any protocol: connections are counted.
+    Tcp,
+    /// No relay: the app's own connections are watched, and those that are not idle counted. Nothing listens for traffic.
+    Observe,
+}
+
+impl From<Mode> for wire::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Http => Self::Http,
+            Mode::Tcp => Self::Tcp,
+            Mode::Observe => Self::Observe,
+        }
+    }
 }
 
 /// Arguments of `run`.
@@ -45,7 +59,7 @@ pub struct Run {
     /// Where reports, commands, probes and metrics are served.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8022")]
     pub admin: SocketAddr,
-    /// Where the app listens.
+    /// Where the app listens. In `observe` mode its port is the one that is watched, at every address.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = loopback)]
     pub upstream: SocketAddr,
     /// The app's own readiness URL; without it, a port that accepts is ready.

@@ -80,6 +80,16 @@ impl<'a> Share<'a> {
         new
     }
 
+    /// Exactly `count` are in flight now: for those that are observed, not relayed.
+    pub fn set(&self, count: u64) {
+        self.raise_to(count);
+        let over = self.held().saturating_sub(count);
+        if over > 0 {
+            self.held.fetch_sub(over, Ordering::Relaxed);
+            self.count.end(over);
+        }
+    }
+
     /// What had been taken for one request was the beginning of another protocol: it was none.
     pub fn withdraw(&self) {
         if self.held() > 0 {

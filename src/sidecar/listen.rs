@@ -3,43 +3,37 @@
 //! **Invariant:** it closes only when told to, and then takes every connection first that the kernel has completed: a
 //! listener closed over its queue resets them.
 
-use super::http::connection::{self, Relay};
+use super::state::Shared;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Serves connections until the sidecar is told to close.
+/// Hands connections to `start` until the sidecar is told to close.
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(listener: TcpListener, relay: Arc<Relay>) -> io::Result<()> {
-    let mut closing = relay.shared.closing();
+pub async fn serve(listener: TcpListener, shared: &Shared, start: impl Fn(TcpStream)) -> io::Result<()> {
+    let mut closing = shared.closing();
     tokio::select! {
-        () = accept(&listener, &relay) => {}
+        () = accept(&listener, &start) => {}
         _ = closing.wait_for(|closing| *closing) => {}
     }
     let listener = listener.into_std()?;
     while let Ok((client, _)) = listener.accept() {
         client.set_nonblocking(true)?;
-        start(TcpStream::from_std(client)?, &relay);
+        start(TcpStream::from_std(client)?);
     }
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, relay: &Arc<Relay>) {
+async fn accept(listener: &TcpListener, start: &impl Fn(TcpStream)) {
     loop {
         match listener.accept().await {
-            Ok((client, _)) => start(client, relay),
+            Ok((client, _)) => start(client),
             Err(error) => wait_out(&error).await,
         }
     }
-}
-
-fn start(client: TcpStream, relay: &Arc<Relay>) {
-    let relay = Arc::clone(relay);
-    tokio::spawn(async move { connection::serve(client, &relay).await });
 }
 
 /// Out of descriptors, or a client that left in the queue: other connections end soon, the listener stays.

@@ -24,6 +24,8 @@ pub fn page(shared: &Shared) -> String {
         .map(|(status, count)| (format!("{{status=\"{status}\"}}"), count.load(Ordering::Relaxed)))
         .collect();
     metric(&mut page, "own_answers_total", "counter", "Requests that the sidecar itself answered.", &borrowed(&own));
+    let floods = shared.floods.load(Ordering::Relaxed);
+    metric(&mut page, "http2_floods_total", "counter", "HTTP/2 connections closed for a flood.", &[("", floods)]);
     metric(
         &mut page,
         "lease_remaining_milliseconds",

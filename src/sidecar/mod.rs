@@ -1,6 +1,7 @@
 //! The sidecar: counts the requests in flight of the app beside it, and drains it before the pod goes (DESIGN 6).
 //!
-//! Traffic: Service → [`listen`] → [`http`] → the app on loopback; everything that begins to arrive is in [`count`].
+//! Traffic: Service → [`listen`] → [`http`] ([`http2`] if the client speaks that) or [`tcp`] → the app on loopback; in the
+//! third mode [`observe`] only looks. Everything that begins to arrive is in [`count`].
 //! The controller speaks to [`admin`] in the words of [`crate::wire`]; [`drain`] decides whom to obey; [`termination`] is the
 //! preStop chain. [`state`] is all that these share.
 //!
@@ -15,13 +16,16 @@ pub mod http;
 pub mod http2;
 pub mod listen;
 pub mod metrics;
+pub mod observe;
 pub mod readiness;
 pub mod state;
+pub mod tcp;
 pub mod termination;
 
 use cli::{Cli, Mode, Run, Verb};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Does what the command line says.
@@ -71,42 +75,79 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         grace: Duration::from_secs(arguments.grace_seconds.into()),
         quiet: millis(arguments.quiet_millis),
     };
-    let keys = arguments.trusted_keys.into_iter().collect();
-    let shared = Arc::new(state::Shared::new(drain::Drain::new(arguments.pod_uid, keys)));
+    let drain = drain::Drain::new(arguments.pod_uid.clone(), arguments.trusted_keys.iter().cloned().collect());
+    let shared = Arc::new(state::Shared::new(arguments.mode.into(), drain));
     let control = termination::listen(&arguments.control_socket)
         .map_err(|error| format!("cannot listen on control socket {:?}: {error}", arguments.control_socket))?;
-    let traffic = listen::bind(arguments.listen, "traffic").await?;
+    let traffic = match arguments.mode {
+        Mode::Http | Mode::Tcp => Some(listen::bind(arguments.listen, "traffic").await?),
+        Mode::Observe => None,
+    };
     let admin = listen::bind(arguments.admin, "the admin port").await?;
+    let listen = traffic.as_ref().map_or(Ok(arguments.listen), TcpListener::local_addr);
     let sidecar = Sidecar {
         shared: Arc::clone(&shared),
         limits,
-        listen: traffic.local_addr().map_err(|error| error.to_string())?,
+        listen: listen.map_err(|error| error.to_string())?,
         admin: admin.local_addr().map_err(|error| error.to_string())?,
     };
-    tracing::info!(listen = %sidecar.listen, admin = %sidecar.admin, app = %arguments.upstream, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
+    let app = arguments.upstream;
+    match (arguments.mode, traffic) {
+        (Mode::Http, Some(traffic)) => start_http(traffic, http_relay(&arguments, Arc::clone(&shared))),
+        (Mode::Tcp, Some(traffic)) => start_tcp(traffic, tcp::Relay { shared: Arc::clone(&shared), app }),
+        (_, _) => start_observing(app.port(), limits.quiet, Arc::clone(&shared))?,
+    }
+    tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
-    let (app, readiness_url) = (arguments.upstream, arguments.readiness_url);
-    tokio::spawn(admin::serve(
-        admin,
-        Arc::new(admin::Admin { shared: Arc::clone(&shared), app, readiness_url, limits }),
-    ));
-    match arguments.mode {
-        Mode::Http => {
-            let pool = http::pool::Pool::new(app, millis(arguments.upstream_idle_millis));
-            let head_timeout = Duration::from_secs(arguments.head_timeout_seconds.into());
-            let http2 = http2::Limits {
-                streams: arguments.http2_max_streams,
-                window: arguments.http2_window_kib * 1024,
-                stall: Duration::from_secs(arguments.stall_timeout_seconds.into()),
-            };
-            let relay = Arc::new(http::connection::Relay { shared, pool, head_timeout, http2 });
-            let expiring = Arc::clone(&relay);
-            tokio::spawn(async move { expiring.pool.expire().await });
-            tokio::spawn(listen::serve(traffic, relay));
-        }
-    }
+    let readiness_url = arguments.readiness_url;
+    tokio::spawn(admin::serve(admin, Arc::new(admin::Admin { shared, app, readiness_url, limits })));
     Ok(sidecar)
+}
+
+fn http_relay(arguments: &Run, shared: Arc<state::Shared>) -> http::connection::Relay {
+    http::connection::Relay {
+        shared,
+        pool: http::pool::Pool::new(arguments.upstream, millis(arguments.upstream_idle_millis)),
+        head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
+        http2: http2::Limits {
+            streams: arguments.http2_max_streams,
+            window: arguments.http2_window_kib * 1024,
+            stall: Duration::from_secs(arguments.stall_timeout_seconds.into()),
+        },
+    }
+}
+
+fn start_http(traffic: TcpListener, relay: http::connection::Relay) {
+    let relay = Arc::new(relay);
+    let expiring = Arc::clone(&relay);
+    tokio::spawn(async move { expiring.pool.expire().await });
+    tokio::spawn(async move {
+        let start = |client| {
+            let relay = Arc::clone(&relay);
+            tokio::spawn(async move { http::connection::serve(client, &relay).await });
+        };
+        listen::serve(traffic, &relay.shared, start).await
+    });
+}
+
+fn start_tcp(traffic: TcpListener, relay: tcp::Relay) {
+    let relay = Arc::new(relay);
+    tokio::spawn(async move {
+        let start = |client| {
+            let relay = Arc::clone(&relay);
+            tokio::spawn(async move { tcp::serve(client, &relay).await });
+        };
+        listen::serve(traffic, &relay.shared, start).await
+    });
+}
+
+fn start_observing(port: u16, quiet: Duration, shared: Arc<state::Shared>) -> Result<(), String> {
+    let observer = observe::Observer::new(port, quiet).map_err(|error| {
+        format!("--mode observe: the kernel does not list TCP connections by sock_diag (inet_diag, tcp_diag): {error}")
+    })?;
+    tokio::spawn(Arc::new(observer).run(shared));
+    Ok(())
 }
 
 fn millis(count: u32) -> Duration {

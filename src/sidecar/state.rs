@@ -5,11 +5,11 @@
 use super::arrivals::Arrivals;
 use super::count::Count;
 use super::drain::{Drain, Refused, millis};
-use crate::wire::{self, DrainCommand, InFlightReport};
+use crate::wire::{self, DrainCommand, InFlightReport, Mode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// The state of one sidecar process.
 pub struct Shared {
@@ -21,13 +21,18 @@ pub struct Shared {
     pub own_answers: [AtomicU64; OWN_STATUSES.len()],
     /// HTTP/2 connections that were closed for a flood of frames that carry no request.
     pub floods: AtomicU64,
+    /// How traffic is understood.
+    mode: Mode,
     inner: Mutex<Inner>,
     /// Whether a lease or a termination has ever begun: spares the lock on the hot path.
     ever_drained: AtomicBool,
     /// How many drains have begun.
     drains: watch::Sender<u64>,
     terminating: watch::Sender<bool>,
+    last_call: watch::Sender<bool>,
     closing: watch::Sender<bool>,
+    /// Where the count is observed: asks for a fresh look, and how many there have been.
+    look: (Notify, watch::Sender<u64>),
 }
 
 /// The statuses that the sidecar itself answers.
@@ -43,17 +48,20 @@ struct Inner {
 impl Shared {
     /// The state of a process that has just started.
     #[must_use]
-    pub fn new(drain: Drain) -> Self {
+    pub fn new(mode: Mode, drain: Drain) -> Self {
         let inner = Inner { drain, arrivals: Arrivals::new(Instant::now()), gap_before_drain: None };
         Self {
             in_flight: Arc::default(),
             connections: Count::default(),
             own_answers: Default::default(),
             floods: AtomicU64::new(0),
+            mode,
+            look: (Notify::new(), watch::Sender::new(0)),
             inner: Mutex::new(inner),
             ever_drained: AtomicBool::new(false),
             drains: watch::Sender::new(0),
             terminating: watch::Sender::new(false),
+            last_call: watch::Sender::new(false),
             closing: watch::Sender::new(false),
         }
     }
@@ -73,6 +81,32 @@ impl Shared {
     #[must_use]
     pub fn last_arrival(&self) -> Option<Instant> {
         self.lock().arrivals.last()
+    }
+
+    /// How traffic is understood.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns when the counts are fresh: at once, unless they are observed.
+    pub async fn refresh(&self) {
+        if self.mode == Mode::Observe {
+            let mut looks = self.look.1.subscribe();
+            self.look.0.notify_one();
+            // The sender lives as long as `self`: no error is possible.
+            let _ = looks.changed().await;
+        }
+    }
+
+    /// Returns when somebody wants a fresh look.
+    pub async fn refresh_asked(&self) {
+        self.look.0.notified().await;
+    }
+
+    /// The counts are fresh.
+    pub fn refreshed(&self) {
+        self.look.1.send_modify(|looks| *looks += 1);
     }
 
     /// Reads the drain.
@@ -151,6 +185,17 @@ impl Shared {
         let _ = self.terminating.subscribe().wait_for(|begun| *begun).await;
     }
 
+    /// There is no more time: whoever can say goodbye should.
+    pub fn call_last(&self) {
+        self.last_call.send_replace(true);
+    }
+
+    /// A receiver of the signal that [`Shared::call_last`] gives.
+    #[must_use]
+    pub fn last_call(&self) -> watch::Receiver<bool> {
+        self.last_call.subscribe()
+    }
+
     /// The listener and idle connections are to be closed.
     pub fn close(&self) {
         self.closing.send_replace(true);
@@ -182,6 +227,7 @@ impl Shared {
             boot: inner.drain.boot().to_owned(),
             challenge: inner.drain.challenge().to_owned(),
             trusted_keys: inner.drain.key_ids().map(str::to_owned).collect(),
+            mode: self.mode,
             in_flight: self.in_flight.now(),
             last_arrival_ago_millis: inner.arrivals.last().map(|last| millis(now.saturating_duration_since(last))),
             mean_gap_millis,

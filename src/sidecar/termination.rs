@@ -8,6 +8,7 @@
 //! the grace period leaves 5 s.
 
 use super::state::Shared;
+use crate::wire::Mode;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::SocketAddr;
@@ -24,6 +25,8 @@ const QUIET_GAPS: u32 = 5;
 const LONGEST_QUIET: Duration = Duration::from_secs(15);
 /// What the grace period keeps for the app's own end.
 const RESERVE: Duration = Duration::from_secs(5);
+/// How long before the app must be let go the two sides of a WebSocket are told.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// How long the two hooks may begin apart. A kubelet starts both at once; later means that the sidecar's is missing.
 const HOOKS_APART: Duration = Duration::from_secs(5);
 /// How long the hook waits for the running sidecar.
@@ -65,24 +68,34 @@ pub async fn wait_drained(shared: &Shared, limits: Limits) -> Drained {
         return Drained::NotTerminating;
     };
     let leaving = shared.drain(super::drain::Drain::leaving_since).unwrap_or(began);
-    let deadline = began + budget;
-    let in_time = timeout_at(deadline.into(), silence(shared, limits, leaving)).await.is_ok();
+    let (last_call, deadline) = (began + budget.saturating_sub(GOODBYE), began + budget);
+    let in_time = timeout_at(last_call.into(), silence(shared, limits, leaving)).await.is_ok();
     let (in_flight, connections) = (shared.in_flight.now(), shared.connections.now());
     tracing::info!(after = ?began.elapsed(), in_time, in_flight, connections, "closing the listener and idle connections");
     shared.close();
-    let emptied = timeout_at(deadline.into(), empty(shared)).await.is_ok();
+    let mut emptied = timeout_at(last_call.into(), empty(shared)).await.is_ok();
+    if !emptied {
+        shared.call_last();
+        emptied = timeout_at(deadline.into(), empty(shared)).await.is_ok();
+    }
     tracing::info!(after = ?began.elapsed(), emptied, left = shared.connections.now(), "the app may go");
     if in_time && emptied { Drained::Clean } else { Drained::OutOfTime }
 }
 
 /// Returns when nothing is in flight, and no request has come for the quiet window after `leaving`.
+///
+/// Of connections alone (`tcp` mode) only the second: those that are open may stay so for long, and end without us.
 async fn silence(shared: &Shared, limits: Limits, leaving: Instant) {
     let window = quiet_window(shared.mean_gap(), limits.quiet);
+    let counts = shared.mode() != Mode::Tcp;
     loop {
-        shared.in_flight.below(1).await;
+        if counts {
+            shared.in_flight.below(1).await;
+        }
+        shared.refresh().await;
         let since = shared.last_arrival().map_or(leaving, |last| last.max(leaving));
         let quiet_at = (since + window).max(leaving + HOLD);
-        if Instant::now() >= quiet_at && shared.in_flight.now() == 0 {
+        if Instant::now() >= quiet_at && !(counts && shared.in_flight.now() > 0) {
             return;
         }
         tokio::time::sleep_until(quiet_at.into()).await;
@@ -107,7 +120,11 @@ fn quiet_window(mean_gap: Option<Duration>, shortest: Duration) -> Duration {
 pub async fn finish(shared: &Shared, limits: Limits) {
     shared.terminate();
     shared.close();
-    let emptied = tokio::time::timeout(limits.grace, empty(shared)).await.is_ok();
+    let mut emptied = tokio::time::timeout(limits.grace.saturating_sub(RESERVE), empty(shared)).await.is_ok();
+    if !emptied {
+        shared.call_last();
+        emptied = tokio::time::timeout(limits.grace.min(RESERVE), empty(shared)).await.is_ok();
+    }
     tracing::info!(emptied, "exiting");
 }
 

@@ -46,6 +46,13 @@ impl Buffer {
         }
     }
 
+    /// Puts `new`, which must not be longer, in the place of the first `count` bytes.
+    pub fn replace(&mut self, count: usize, new: &[u8]) {
+        debug_assert!(new.len() <= count && count <= self.end - self.start);
+        self.start += count - new.len();
+        self.storage[self.start..self.start + new.len()].copy_from_slice(new);
+    }
+
     /// Gives the memory back if there are no bytes.
     pub fn release(&mut self) {
         if self.is_empty() && !self.storage.is_empty() {

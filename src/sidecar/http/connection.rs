@@ -7,6 +7,7 @@ use super::ahead::skip_empty_lines;
 use super::answer::Answer;
 use super::buffer::Buffer;
 use super::exchange;
+use super::h2c_header::without_h2c;
 use super::head::{self, Method, RequestHead};
 use super::pool::Pool;
 use super::socket::{self, Peek};
@@ -179,7 +180,13 @@ impl<'a> Connection<'a> {
             let found = head::find_end(self.inbound.bytes(), &mut scanned);
             if let Some(end) = found.map_err(|malformed| Next::Answer(malformed.into()))? {
                 let parsed = head::parse_request(&self.inbound.bytes()[..end]);
-                return parsed.map_err(|malformed| Next::Answer(malformed.into()));
+                let parsed = parsed.map_err(|malformed| Next::Answer(malformed.into()))?;
+                if !parsed.offers_h2c {
+                    return Ok(parsed);
+                }
+                let edited = without_h2c(&self.inbound.bytes()[..end]);
+                self.inbound.replace(end, &edited);
+                return head::parse_request(&edited).map_err(|malformed| Next::Answer(malformed.into()));
             }
             match self.inbound.fill(self.client).await {
                 Ok(0) | Err(_) => return Err(Next::End(End::Gone)),

@@ -75,7 +75,13 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
     let reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
     let next = match outcome {
         Outcome::Ended(Ending::Tunnel) => {
-            Next::End(tunnel::run(client, &app, &mut connection.inbound, &mut outbound).await)
+            let inbound = &mut connection.inbound;
+            Next::End(if request.websocket {
+                let last_call = relay.shared.last_call();
+                tunnel::run_websocket(client, &app, inbound, &mut outbound, &last_call).await
+            } else {
+                tunnel::run(client, &app, inbound, &mut outbound).await
+            })
         }
         outcome => exchange.next(&outcome),
     };

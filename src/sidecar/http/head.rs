@@ -45,6 +45,10 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether it asks for another protocol.
     pub upgrade: bool,
+    /// Whether that protocol is WebSocket and no other.
+    pub websocket: bool,
+    /// Whether HTTP/2 is among them.
+    pub offers_h2c: bool,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
 }
@@ -114,7 +118,8 @@ pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
     fields.fits(version)?;
     let keep_alive = fields.keep_alive(version);
     let (upgrade, expects_continue) = (fields.upgrade && fields.connection_upgrade, fields.expects_continue);
-    Ok(RequestHead { length, method, framing, keep_alive, upgrade, expects_continue })
+    let (websocket, offers_h2c) = (fields.websocket && fields.upgrades == 1, fields.h2c);
+    Ok(RequestHead { length, method, framing, keep_alive, upgrade, websocket, offers_h2c, expects_continue })
 }
 
 /// Reads the head of an answer that [`find_end`] has found to be all of `bytes`.
@@ -156,6 +161,10 @@ struct Fields {
     persist: bool,
     connection_upgrade: bool,
     upgrade: bool,
+    /// Protocols that are asked for.
+    upgrades: u32,
+    websocket: bool,
+    h2c: bool,
     expects_continue: bool,
 }
 
@@ -180,7 +189,7 @@ impl Fields {
                 self.ends_chunked = last_token(value).eq_ignore_ascii_case(b"chunked");
             }
             10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
-            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade = true,
+            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
             6 if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
             _ => {}
         }
@@ -203,6 +212,15 @@ impl Fields {
                 token if token.eq_ignore_ascii_case(b"upgrade") => self.connection_upgrade = true,
                 _ => {}
             }
+        }
+    }
+
+    fn upgrade(&mut self, value: &[u8]) {
+        self.upgrade = true;
+        for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty()) {
+            self.upgrades += 1;
+            self.websocket |= token.eq_ignore_ascii_case(b"websocket");
+            self.h2c |= token.eq_ignore_ascii_case(b"h2c");
         }
     }
 

@@ -1,8 +1,9 @@
-//! `http` mode: a relay of HTTP/1.1 bytes that parses no more than message boundaries.
+//! HTTP/1.1 in `http` mode: a relay of bytes that parses no more than message boundaries.
 //!
 //! One task per client connection ([`connection`]) serves its requests in order: [`head`] and [`body`] find where a message
 //! ends, [`exchange`] moves both directions at once, [`pool`] keeps connections to the app for at most a second, and
-//! [`tunnel`] takes over after an upgrade. Bytes pass verbatim; only a draining sidecar edits a head ([`close_header`]).
+//! [`tunnel`] takes over after an upgrade ([`websocket`]). Bytes pass verbatim; only a draining sidecar edits the head of an
+//! answer ([`close_header`]), and an offer to switch to HTTP/2 is taken out of a request ([`h2c_header`]).
 //!
 //! **Invariant:** no message is ever held whole, no ambiguous framing is ever forwarded, and a request counts from its
 //! first byte read to the last byte of its answer written.
@@ -14,11 +15,13 @@ pub mod buffer;
 pub mod close_header;
 pub mod connection;
 mod exchange;
+pub mod h2c_header;
 pub mod head;
 pub mod pool;
 mod response;
 pub mod socket;
-mod tunnel;
+pub mod tunnel;
+pub mod websocket;
 
 /// What is wrong with a message; each has an answer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,43 @@
+//! `tcp` mode: a relay of anything, that counts connections.
+//!
+//! **Invariant:** nothing is parsed, and a connection is in flight from its acceptance until both sides have closed: what
+//! an idle one waits for nobody here knows.
+
+use super::count::Share;
+use super::http::buffer::Buffer;
+use super::http::connection::End;
+use super::http::{socket, tunnel};
+use super::state::Shared;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Where connections go.
+pub struct Relay {
+    /// Counts and drain.
+    pub shared: Arc<Shared>,
+    /// Where the app listens.
+    pub app: SocketAddr,
+}
+
+/// Relays `client` until both sides have closed. A client whom nobody can serve sees a reset, as it would of a closed port.
+pub async fn serve(client: TcpStream, relay: &Relay) {
+    let (open, in_flight) = (Share::new(&relay.shared.connections), Share::new(&relay.shared.in_flight));
+    open.raise_to(1);
+    relay.shared.arrived(in_flight.raise_to(1));
+    socket::prepare(&client);
+    if relay.shared.rejects() {
+        return socket::reset(client);
+    }
+    let Ok(app) = TcpStream::connect(relay.app).await else {
+        return socket::reset(client);
+    };
+    socket::prepare(&app);
+    match tunnel::run(&client, &app, &mut Buffer::default(), &mut Buffer::default()).await {
+        End::CutShort => {
+            socket::reset(client);
+            socket::reset(app);
+        }
+        _ => drop((client, app)),
+    }
+}
