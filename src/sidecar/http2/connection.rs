@@ -29,7 +29,6 @@ const PENDING_RESETS: usize = 50;
 pub async fn serve(client: TcpStream, early: Bytes, relay: &Arc<Relay>) {
     let client = Arc::new(client);
     let ledger = Arc::new(Ledger::new(Arc::clone(&relay.shared)));
-    ledger.received(&early);
     let patience = Patience { head: relay.head_timeout, stall: relay.http2.stall };
     let io = Watched::new(Arc::clone(&client), early, Arc::clone(&ledger), patience);
     if let Ok(Ok(engine)) = tokio::time::timeout(relay.head_timeout, builder(relay).handshake(io)).await {

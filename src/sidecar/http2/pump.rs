@@ -61,6 +61,9 @@ fn poll_stop(to: &mut SendStream<Bytes>, context: &mut Context<'_>) -> Poll<Stop
 }
 
 async fn send(mut data: Bytes, ends: bool, to: &mut SendStream<Bytes>, stall: Option<Duration>) -> Result<(), Stop> {
+    if data.is_empty() && ends {
+        return to.send_data(data, true).map_err(|error| Stop::Receiver(reset_code(&error)));
+    }
     while !data.is_empty() {
         to.reserve_capacity(data.len());
         let capacity = match to.capacity() {

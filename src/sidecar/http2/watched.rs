@@ -34,18 +34,14 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Begins with the bytes `early`.
+    /// Begins with the bytes `early`, which count at once.
     #[must_use]
     pub fn new(socket: Arc<TcpStream>, early: bytes::Bytes, ledger: Arc<Ledger>, patience: Patience) -> Self {
+        ledger.received(&early);
         Self { socket, ledger, early, patience, head_due: Due::default(), write_due: Due::default() }
     }
 
     fn poll_some(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() {
-            let taken = self.early.split_to(self.early.len().min(buffer.remaining()));
-            buffer.put_slice(&taken);
-            return Poll::Ready(Ok(()));
-        }
         loop {
             ready!(self.socket.poll_read_ready(context))?;
             match self.socket.try_read(buffer.initialize_unfilled()) {
@@ -103,6 +99,11 @@ impl AsyncRead for Watched {
         if self.ledger.is_flooded() {
             // The connection is being ended; nothing more is wanted of it.
             return Poll::Pending;
+        }
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(length));
+            return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let Poll::Ready(read) = self.poll_some(context, buffer) else {

@@ -5,11 +5,11 @@ use ed25519_dalek::SigningKey;
 use restart_controller::wire::{self, DrainAction, DrainCommand, NewRequests, Refusal};
 use std::time::Duration;
 
-fn key() -> SigningKey {
+pub fn key() -> SigningKey {
     SigningKey::from_bytes(&[9; 32])
 }
 
-async fn world() -> World {
+pub async fn world() -> World {
     let trusted = wire::format_public_key("k1", &key().verifying_key());
     World::with(&["--trusted-key", &trusted]).await
 }
@@ -33,7 +33,7 @@ async fn post(world: &World, command: &DrainCommand) -> (u16, String) {
     world.admin("POST", wire::DRAIN_PATH, &serde_json::to_vec(command).unwrap()).await
 }
 
-async fn lease(world: &World, ttl_seconds: u32, new_requests: NewRequests) {
+pub async fn lease(world: &World, ttl_seconds: u32, new_requests: NewRequests) {
     let command = command(world, DrainAction::Drain, ttl_seconds, new_requests).await.signed(&key());
     let (status, body) = post(world, &command).await;
     assert_eq!(status, 200, "{body}");
@@ -172,6 +172,50 @@ async fn late_requests_are_refused_if_the_lease_says_so() {
     assert!(String::from_utf8(client.rest().await).unwrap().starts_with("restart-sidecar: "));
     world.in_flight_becomes(0).await;
     assert!(world.report().await.last_arrival_ago_millis.is_some());
+}
+
+#[tokio::test]
+async fn refused_requests_count_until_they_are_answered_and_never_reach_the_app() {
+    let world = world().await;
+    let (mut early, mut app) = world.exchange().await;
+    let mut kept = world.client().await;
+    kept.send(GET).await;
+    let mut second = world.app().await;
+    second.expect(GET).await;
+    second.send(OK).await;
+    kept.expect(OK).await;
+    lease(&world, 30, NewRequests::Reject).await;
+    let upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let waits = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    for late in
+        [upload, waits, &format!("{GET}{GET}"), "GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"]
+    {
+        let mut client = world.client().await;
+        client.send(&late[..1]).await;
+        world.in_flight_becomes(2).await;
+        client.send(&late[1..]).await;
+        assert_eq!(client.own_answer().await, 503, "{late:?}");
+        drop(client);
+        world.in_flight_becomes(1).await;
+    }
+    let mut client = world.client().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = String::from_utf8(client.rest().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("Connection: close\r\n\r\n"), "{answer}");
+    // A connection that was kept from before.
+    kept.send(GET).await;
+    assert_eq!(kept.own_answer().await, 503);
+    // What was under way is not refused.
+    app.send(OK).await;
+    assert!(early.head().await.contains("Connection: close"));
+    early.expect("ok").await;
+    world.in_flight_becomes(0).await;
+    assert!(world.get("/metrics").await.1.contains("own_answers_total{status=\"503\"} 6"));
+    // The app has seen nothing of it: the next connection to it is that of the next request.
+    let release = command(&world, DrainAction::Release, 1, NewRequests::Serve).await.signed(&key());
+    assert_eq!(post(&world, &release).await.0, 200);
+    drop((app, second));
+    world.one_request().await;
 }
 
 #[tokio::test]

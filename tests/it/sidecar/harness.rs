@@ -54,6 +54,16 @@ impl World {
         Peer::new(soon("a connection to the app", self.app.accept()).await.unwrap().0)
     }
 
+    /// Where the app listens.
+    pub fn app_address(&self) -> std::net::SocketAddr {
+        self.app.local_addr().unwrap()
+    }
+
+    /// The next connection that the sidecar opens to the app, whenever that is.
+    pub async fn app_forever(&self) -> Peer {
+        Peer::new(self.app.accept().await.unwrap().0)
+    }
+
     /// The app stops listening.
     pub async fn without_app(mut self) -> Self {
         // The field must hold some listener; this one is on another port, since the first is still open.

@@ -2,8 +2,8 @@
 
 use super::harness::{World, soon};
 use super::http2_harness::{
-    App, CONTINUATION, Client, DATA, END_HEADERS, END_STREAM, GET_BLOCK, HEADERS, PING, PREFACE, RST_STREAM, Raw, SETTINGS,
-    WINDOW_UPDATE, frame, text,
+    App, CONTINUATION, Client, DATA, END_HEADERS, END_STREAM, GET_BLOCK, HEADERS, PING, PREFACE, RST_STREAM, Raw,
+    SETTINGS, WINDOW_UPDATE, frame, text,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ async fn world(arguments: &[&str]) -> (Arc<World>, App) {
 }
 
 /// Sends `piece` over and over; the code of the GOAWAY that this brings.
-async fn flood(world: &World, piece: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
+async fn flood(world: &World, piece: impl Fn(u32) -> Vec<u8> + Send + 'static) -> Option<u32> {
     let mut stream = tokio::net::TcpStream::connect(world.sidecar.listen).await.unwrap();
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
     let (mut read, mut write) = stream.into_split();
@@ -90,7 +90,11 @@ async fn a_client_that_takes_back_what_it_asks_at_once_is_ended() {
 async fn endless_header_fields_end_the_connection() {
     let (world, mut app) = world(&[]).await;
     let continued = |n: u32| {
-        if n == 0 { frame(HEADERS, END_STREAM, 1, GET_BLOCK) } else { frame(CONTINUATION, 0, 1, &[0x40, 1, b'a', 1, b'b']) }
+        if n == 0 {
+            frame(HEADERS, END_STREAM, 1, GET_BLOCK)
+        } else {
+            frame(CONTINUATION, 0, 1, &[0x40, 1, b'a', 1, b'b'])
+        }
     };
     assert!(flood(&world, continued).await.is_some());
     others_are_served(&world, &mut app).await;

@@ -57,7 +57,11 @@ async fn streams_that_the_client_began_before_it_saw_goaway_are_served() {
     assert_eq!(client.read_kind(DATA).await.payload, b"one");
     lease(&world, 30, NewRequests::Serve).await;
     let first = client.read_kind(GOAWAY).await;
-    assert_eq!(last_stream(&first.payload), (0x7fff_ffff, 0), "the first asks, and promises to serve what is on its way");
+    assert_eq!(
+        last_stream(&first.payload),
+        (0x7fff_ffff, 0),
+        "the first asks, and promises to serve what is on its way"
+    );
     let ping = client.read_kind(PING).await;
     client.get(3).await;
     client.get(5).await;

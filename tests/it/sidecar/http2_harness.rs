@@ -7,6 +7,7 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -35,16 +36,17 @@ impl Asked {
 /// An app that speaks HTTP/2 on every connection that the sidecar opens.
 pub struct App {
     asked: mpsc::UnboundedReceiver<Asked>,
-    connections: Arc<std::sync::atomic::AtomicU64>,
+    connections: Arc<AtomicU64>,
+    ended: Arc<AtomicU64>,
     serving: JoinHandle<()>,
 }
 
 impl App {
     pub fn start(world: &Arc<World>) -> Self {
         let (tell, asked) = mpsc::unbounded_channel();
-        let connections = Arc::default();
-        let serving = tokio::spawn(serve(Arc::clone(world), tell, Arc::clone(&connections)));
-        Self { asked, connections, serving }
+        let (connections, ended) = (Arc::default(), Arc::default());
+        let serving = tokio::spawn(serve(Arc::clone(world), tell, Arc::clone(&connections), Arc::clone(&ended)));
+        Self { asked, connections, ended, serving }
     }
 
     pub async fn next(&mut self) -> Asked {
@@ -53,7 +55,17 @@ impl App {
 
     /// Connections that there have been.
     pub fn connections(&self) -> u64 {
-        self.connections.load(std::sync::atomic::Ordering::Relaxed)
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many of them have ended.
+    pub async fn has_ended(&self, count: u64) {
+        soon("a connection of the app ends", async {
+            while self.ended.load(Ordering::Relaxed) < count {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        })
+        .await;
     }
 }
 
@@ -63,11 +75,16 @@ impl Drop for App {
     }
 }
 
-async fn serve(world: Arc<World>, tell: mpsc::UnboundedSender<Asked>, connections: Arc<std::sync::atomic::AtomicU64>) {
+async fn serve(
+    world: Arc<World>,
+    tell: mpsc::UnboundedSender<Asked>,
+    connections: Arc<AtomicU64>,
+    ended: Arc<AtomicU64>,
+) {
     loop {
         let stream = world.app_forever().await.stream;
-        connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let tell = tell.clone();
+        connections.fetch_add(1, Ordering::Relaxed);
+        let (tell, ended) = (tell.clone(), Arc::clone(&ended));
         tokio::spawn(async move {
             let Ok(mut connection) = h2::server::handshake(stream).await else { return };
             while let Some(Ok((request, respond))) = connection.accept().await {
@@ -78,6 +95,7 @@ async fn serve(world: Arc<World>, tell: mpsc::UnboundedSender<Asked>, connection
                     connection.graceful_shutdown();
                 }
             }
+            ended.fetch_add(1, Ordering::Relaxed);
         });
     }
 }

@@ -164,3 +164,22 @@ async fn a_client_that_reads_slowly_holds_its_request_and_no_other() {
     world.in_flight_becomes(0).await;
     let _: Peer = slow;
 }
+
+#[tokio::test]
+async fn events_pass_at_once_and_their_stream_counts_until_it_ends() {
+    let world = World::start().await;
+    let (mut client, mut app) = world.exchange().await;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    app.send(head).await;
+    client.expect(head).await;
+    for n in 10..60 {
+        let event = format!("e\r\ndata: tick {n}\n\r\n");
+        app.send(&event).await;
+        // Each one before the next is even written.
+        client.expect(&event).await;
+        assert_eq!(world.in_flight(), 1);
+    }
+    app.send("0\r\n\r\n").await;
+    client.expect("0\r\n\r\n").await;
+    world.in_flight_becomes(0).await;
+}

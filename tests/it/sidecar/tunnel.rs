@@ -97,3 +97,31 @@ async fn a_connect_that_the_app_grants_is_a_tunnel() {
     drop(app);
     world.in_flight_becomes(0).await;
 }
+
+#[tokio::test]
+async fn an_offer_of_http2_is_taken_out_and_the_request_served_as_http_1() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let offer = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nX: y\r\n\r\n";
+    let served = "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
+    for piece in offer.as_bytes().chunks(50) {
+        client.send_bytes(piece).await;
+    }
+    let mut app = world.app().await;
+    app.expect(served).await;
+    assert_eq!(world.in_flight(), 1);
+    app.send(OK).await;
+    client.expect(OK).await;
+    world.in_flight_becomes(0).await;
+    // With a body and the next request right behind it, and beside WebSocket.
+    let upload = offer.replace("GET", "POST").replace("X: y", "Content-Length: 4");
+    client.send(&format!("{upload}body{}", offer.replace("h2c", "h2c, websocket"))).await;
+    app.expect(&format!("{}body", served.replace("GET", "POST").replace("X: y", "Content-Length: 4"))).await;
+    app.send(OK).await;
+    client.expect(OK).await;
+    app.expect("GET / HTTP/1.1\r\nHost: a\r\nConnection:Upgrade\r\nUpgrade:websocket\r\nX: y\r\n\r\n").await;
+    app.send(OK).await;
+    client.expect(OK).await;
+    world.in_flight_becomes(0).await;
+    assert_eq!(world.sidecar.shared.in_flight.total(), 3);
+}
