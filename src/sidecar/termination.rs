@@ -95,7 +95,7 @@ async fn silence(shared: &Shared, limits: Limits, leaving: Instant) {
         shared.refresh().await;
         let since = shared.last_arrival().map_or(leaving, |last| last.max(leaving));
         let quiet_at = (since + window).max(leaving + HOLD);
-        if Instant::now() >= quiet_at && !(counts && shared.in_flight.now() > 0) {
+        if Instant::now() >= quiet_at && (!counts || shared.in_flight.now() == 0) {
             return;
         }
         tokio::time::sleep_until(quiet_at.into()).await;

@@ -33,6 +33,7 @@ pub enum Method {
 }
 
 /// What the relay needs of a request's head.
+#[expect(clippy::struct_excessive_bools, reason = "each is said by one header field or not")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// Bytes of the head, its last empty line included.
