@@ -131,10 +131,10 @@ impl<'a> Connection<'a> {
             if self.inbound.is_empty() {
                 self.await_request().await?;
             } else {
-                match tokio::time::timeout_at(deadline.into(), self.inbound.fill(self.client)).await {
-                    Ok(Ok(0) | Err(_)) => return Err(End::Gone),
-                    // When the time is over it is a request whose head did not arrive: answered as such.
-                    Ok(Ok(_)) | Err(_) => {}
+                // When the time is over it is a request whose head did not arrive: answered as such.
+                let filled = tokio::time::timeout_at(deadline.into(), self.inbound.fill(self.client)).await;
+                if let Ok(Ok(0) | Err(_)) = filled {
+                    return Err(End::Gone);
                 }
             }
         }

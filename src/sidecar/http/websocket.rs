@@ -111,11 +111,11 @@ mod tests {
         match length {
             0..126 => bytes.push(mask | u8::try_from(length).unwrap()),
             126..65_536 => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((length as u64).to_be_bytes());
             }
         }

@@ -59,7 +59,7 @@ mod tests {
         unconfirmed: 0,
         segments_received: 1,
         segments_sent: 1,
-        sent_ago: Duration::from_millis(9_000),
+        sent_ago: Duration::from_secs(9),
         received_ago: Duration::from_millis(9_010),
     };
 

@@ -33,7 +33,7 @@ async fn ambiguous_heads_are_answered_400_and_the_app_hears_nothing() {
     for line in [
         "GET / HTTP/1.1\nHost: a\r\n\r\n",
         "GET / HTTP/2.0\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n",
         "GET\r\n\r\n",
         "\0\r\n\r\n",
     ] {

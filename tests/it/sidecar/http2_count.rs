@@ -86,7 +86,8 @@ fn kind(path: &str) -> Kind {
     KINDS[number % KINDS.len()]
 }
 
-/// The app's side of one request; the one that ends it writes it out of the truth.
+/// The app's side of one request. Whoever ends it writes it out of the truth just before: the app before its last bytes,
+/// as the count may go down as soon as the socket has taken them, long before their client has read them.
 async fn serve(mut asked: Asked, truth: Arc<Truth>, world: Arc<World>) {
     let shared = &world.sidecar.shared;
     let path = asked.head.uri.path().to_owned();
@@ -106,21 +107,22 @@ async fn serve(mut asked: Asked, truth: Arc<Truth>, world: Arc<World>) {
     let mut stream = asked.begin();
     stream.send_data(Bytes::from_static(b"first"), false).unwrap();
     match kind {
-        Kind::ClientResetsInMidAnswer => drop(std::future::poll_fn(|context| stream.poll_reset(context)).await),
-        Kind::AppResetsInMidAnswer => {
-            truth.end(&path, shared);
-            stream.send_reset(Reason::CANCEL);
+        Kind::ClientResetsInMidAnswer => {
+            return drop(std::future::poll_fn(|context| stream.poll_reset(context)).await);
         }
+        Kind::Slow => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        _ => {}
+    }
+    truth.end(&path, shared);
+    match kind {
+        Kind::AppResetsInMidAnswer => stream.send_reset(Reason::CANCEL),
         Kind::Trailers => stream.send_trailers(http::HeaderMap::new()).unwrap(),
-        Kind::Slow => {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            stream.send_data(Bytes::from(vec![1; 40_000]), true).unwrap();
-        }
+        Kind::Slow => stream.send_data(Bytes::from(vec![1; 40_000]), true).unwrap(),
         _ => stream.send_data(Bytes::from_static(b"last"), true).unwrap(),
     }
 }
 
-/// The client's side; it writes the request out of the truth when it has the whole answer, or before it resets.
+/// The client's side: whether the request was answered or reset. False: the connection takes no more of them.
 async fn ask(client: &mut Client, path: &str, truth: &Truth, world: &World) -> bool {
     let (kind, shared) = (kind(path), &world.sidecar.shared);
     let Ok(mut ready) = client.send.clone().ready().await else { return false };
@@ -154,8 +156,6 @@ async fn ask(client: &mut Client, path: &str, truth: &Truth, world: &World) -> b
             return true;
         }
     }
-    // Its last byte was handed to the socket before this: the count may already have gone down for it alone.
-    truth.open.lock().unwrap().remove(path);
     true
 }
 
