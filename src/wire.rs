@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub const VERSION: u32 = 1;
 /// The port that the Service sends traffic to.
 pub const TRAFFIC_PORT: u16 = 8012;
+/// The app's port, unless the sidecar is told another.
+pub const APP_PORT: u16 = 8080;
 /// The port of reports, commands, probes and metrics.
 pub const ADMIN_PORT: u16 = 8022;
 /// `GET`: the report. `?below=N&waitSeconds=S` answers as soon as fewer than N requests are in flight, at the latest after S seconds.
@@ -67,7 +69,7 @@ pub enum Mode {
     Tcp,
     /// No relay: the app's connections that are not idle, as the kernel's times of their last bytes tell. An estimate.
     Observe,
-    /// One that this version does not know: the count is not to be relied on.
+    /// One that this version does not know: the count is unknown, never the number that stands beside it.
     #[serde(other)]
     Unknown,
 }

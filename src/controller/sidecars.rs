@@ -4,7 +4,9 @@
 //! followed, a body has a cap and a time limit, and a report of another pod is an error, not a count.
 
 use super::leader::{Leader, NotLeading};
-use crate::wire::{ADMIN_PORT, DRAIN_PATH, DrainCommand, IN_FLIGHT_PATH, InFlightReport, MAX_BODY, Refusal, VERSION};
+use crate::wire::{
+    ADMIN_PORT, DRAIN_PATH, DrainCommand, IN_FLIGHT_PATH, InFlightReport, MAX_BODY, Mode, Refusal, VERSION,
+};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -58,6 +60,9 @@ pub enum SidecarError {
         /// Its version.
         version: u32,
     },
+    /// It counts something that this controller does not know of.
+    #[error("the sidecar at {0} runs in a mode that this controller does not know: upgrade the controller")]
+    Mode(String),
     /// Another pod answered at this address.
     #[error("at {at} pod {found} answered instead of {expected}")]
     WrongPod {
@@ -91,6 +96,7 @@ impl SidecarError {
             Self::Timeout(_) => "timeout",
             Self::Malformed { .. } => "malformed",
             Self::Version { .. } => "version",
+            Self::Mode(_) => "mode",
             Self::WrongPod { .. } => "wrong_pod",
             Self::Refused { .. } => "refused",
         }
@@ -217,6 +223,9 @@ fn verdict(at: &str, pod_uid: &str, status: StatusCode, body: &[u8]) -> Result<I
     if report.pod_uid != pod_uid {
         let (expected, found) = (pod_uid.to_owned(), clipped(&report.pod_uid));
         return Err(SidecarError::WrongPod { at: at.to_owned(), expected, found });
+    }
+    if report.mode == Mode::Unknown {
+        return Err(SidecarError::Mode(at.to_owned()));
     }
     Ok(report)
 }

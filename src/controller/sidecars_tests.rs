@@ -103,6 +103,17 @@ async fn a_newer_protocol_is_unknown_even_when_nothing_else_is_known_of_it() {
 }
 
 #[tokio::test]
+async fn a_mode_that_nobody_knows_is_unknown_and_not_the_number_beside_it() {
+    let answer = report("uid", 1).replace("\"Http\"", "\"Quic\"");
+    let error = asked(http("200 OK", &answer)).await.unwrap_err();
+    assert!(matches!(error, SidecarError::Mode(_)) && error.to_string().contains("upgrade the controller"), "{error}");
+    for mode in ["Tcp", "Observe"] {
+        let answer = report("uid", 1).replace("Http", mode);
+        assert_eq!(asked(http("200 OK", &answer)).await.unwrap().in_flight, 3, "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
     let error = asked(elsewhere).await.unwrap_err();

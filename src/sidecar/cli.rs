@@ -161,6 +161,7 @@ mod tests {
     fn the_defaults_are_those_of_the_design() {
         let run = run(&[]).unwrap();
         assert_eq!((run.listen.port(), run.admin.port()), (wire::TRAFFIC_PORT, wire::ADMIN_PORT));
+        assert_eq!(run.upstream.port(), wire::APP_PORT);
         assert_eq!((run.quiet_millis, run.upstream_idle_millis, run.grace_seconds), (2_000, 1_000, 60));
     }
 

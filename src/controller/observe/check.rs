@@ -6,7 +6,7 @@ use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::rollout::{Rollout, rollout};
-use crate::controller::observe::{budget, configuration, endpoints, gate, pods};
+use crate::controller::observe::{budget, configuration, endpoints, gate, pods, traffic};
 use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
@@ -186,7 +186,7 @@ fn sidecar(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
         );
     };
     pre_stop_hooks(&pod.pod, container)?;
-    traffic(facts, pod, traffic_port(container))?;
+    traffic::check(&facts.surroundings, pod, container)?;
     match &pod.report {
         None => {
             verdict(Code::SidecarUnavailable, format!("the sidecar of Pod {name} does not answer: {}", pod.silence))
@@ -234,39 +234,6 @@ fn pre_stop_hooks(pod: &Pod, sidecar: &Container) -> Finding {
                 wire::ADMIN_PORT
             ),
         );
-    }
-    Ok(())
-}
-
-/// The port that the sidecar listens on: its `--listen` argument, or the default.
-fn traffic_port(sidecar: &Container) -> i32 {
-    let args: Vec<&str> =
-        sidecar.command.iter().flatten().chain(sidecar.args.iter().flatten()).map(String::as_str).collect();
-    let joined = args.iter().find_map(|arg| arg.strip_prefix("--listen="));
-    let apart = args.iter().position(|arg| *arg == "--listen").and_then(|at| args.get(at + 1).copied());
-    let port = joined.or(apart).and_then(|listen| listen.rsplit(':').next()).and_then(|port| port.parse().ok());
-    port.unwrap_or_else(|| i32::from(wire::TRAFFIC_PORT))
-}
-
-/// An app port of the same name wins over the sidecar's and would take the traffic past it.
-fn traffic(facts: &Facts, pod: &PodFacts, port: i32) -> Finding {
-    for service in endpoints::services_of(&facts.surroundings, pod) {
-        let slices = endpoints::slices_of(&facts.surroundings, service)
-            .filter(|slice| endpoints::endpoint_of(slice, pod.uid()).is_some());
-        let past = slices
-            .flat_map(|slice| slice.ports.iter().flatten())
-            .filter_map(|entry| entry.port)
-            .find(|other| *other != port && *other != i32::from(wire::ADMIN_PORT));
-        if let Some(other) = past {
-            let name = service.metadata.name.as_deref().unwrap_or_default();
-            return verdict(
-                Code::TargetInvalid,
-                format!(
-                    "Service {name} sends requests to port {other} of Pod {}, past the sidecar on {port}; set its targetPort to {port}",
-                    pod.name()
-                ),
-            );
-        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ mod resolve;
 mod rollout;
 mod shared;
 mod surroundings;
+mod traffic;
 mod validate;
 mod workload;
 
