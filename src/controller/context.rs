@@ -5,7 +5,7 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{config, events, hooks, keys, memory, metrics, orphans, sidecars};
+use super::{config, edges, events, hooks, keys, memory, metrics, orphans, sidecars};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Context {
     pub hooks: Arc<hooks::Hooks>,
     /// What is remembered between passes and may be lost at any time.
     pub memory: memory::Memory,
+    /// The waits for the moment when no request is in flight.
+    pub edges: edges::Edges,
     /// The runs whose request is gone.
     pub orphans: orphans::Orphans,
 }

@@ -148,6 +148,12 @@ impl PodFacts {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
     }
 
+    /// Its address, once it has one.
+    #[must_use]
+    pub fn ip(&self) -> Option<&str> {
+        self.pod.status.as_ref()?.pod_ip.as_deref()
+    }
+
     /// It is being deleted.
     #[must_use]
     pub fn terminating(&self) -> bool {

@@ -11,6 +11,7 @@ mod backoff;
 mod baseline;
 pub mod config;
 pub mod context;
+pub mod edges;
 pub mod error;
 pub mod events;
 pub mod facts;
@@ -126,6 +127,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         metrics,
         hooks: Arc::default(),
         memory: memory::Memory::default(),
+        edges: edges::Edges::default(),
         orphans: orphans::Orphans::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))

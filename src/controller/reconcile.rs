@@ -9,7 +9,7 @@ use super::error::Error;
 use super::facts::Facts;
 use super::{observe, orphans, record};
 use crate::api::{Phase, RestartRequest, Step};
-use crate::machine::{Decision, Effect, Observed, plan};
+use crate::machine::{Decision, Drain, Effect, Observed, plan};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
@@ -85,6 +85,7 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
             Some(if done == Done::Yes { SOON } else { LATER })
         }
         Decision::Wait(message) => {
+            ctx.edges.wait(&ctx.sidecars, facts);
             record::waiting(ctx, facts, observed, &message).await?;
             Some(patience(observed))
         }
@@ -106,10 +107,22 @@ fn finished(request: &RestartRequest) -> Option<Action> {
     }
 }
 
+/// A pod that drains has requests in flight.
+fn answering(observed: &Observed) -> bool {
+    observed.pods.iter().any(|pod| matches!(pod.drain, Drain::Cordoned { in_flight: 1.., .. }))
+}
+
 /// How soon a waiting run is looked at again when nothing wakes it.
 fn patience(observed: &Observed) -> Duration {
     match observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step) {
-        Step::Draining | Step::Evicting => SOON,
+        // The edge to zero wakes the run; what is left of the quiet window after it does not.
+        Step::Draining | Step::Evicting => {
+            if answering(observed) {
+                LATER
+            } else {
+                SOON
+            }
+        }
         Step::Surging
         | Step::Reserving
         | Step::Preparing

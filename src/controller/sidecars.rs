@@ -39,9 +39,14 @@ pub enum SidecarError {
     /// A command that is not ours to give any more.
     #[error("the command to the sidecar at {0} was {NotLeading}")]
     NotLeading(String),
-    /// Nothing within [`LIMIT`].
-    #[error("the sidecar at {0} did not answer within {limit} s", limit = LIMIT.as_secs())]
-    Timeout(String),
+    /// Nothing in time.
+    #[error("the sidecar at {at} did not answer within {limit} s", limit = limit.as_secs())]
+    Timeout {
+        /// Its address.
+        at: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// It answered, but not as the protocol says.
     #[error("the sidecar at {at} gave an answer that cannot be used: {why}")]
     Malformed {
@@ -93,7 +98,7 @@ impl SidecarError {
             Self::Address(_) => "address",
             Self::Unreachable { .. } => "unreachable",
             Self::NotLeading(_) => "not_leading",
-            Self::Timeout(_) => "timeout",
+            Self::Timeout { .. } => "timeout",
             Self::Malformed { .. } => "malformed",
             Self::Version { .. } => "version",
             Self::Mode(_) => "mode",
@@ -120,7 +125,7 @@ impl Sidecars {
 
     /// For tests: sidecars on this machine.
     #[cfg(test)]
-    fn on_loopback() -> Self {
+    pub(super) fn on_loopback() -> Self {
         Self { loopback_allowed: true, ..Self::new(Leader::always()) }
     }
 
@@ -134,6 +139,23 @@ impl Sidecars {
     pub async fn report(&self, ip: &str, port: u16, pod_uid: &str) -> Result<InFlightReport, SidecarError> {
         let request = Request::get(IN_FLIGHT_PATH).body(Full::default());
         self.exchange(ip, port, pod_uid, request).await
+    }
+
+    /// As [`Sidecars::report`], but answered when no request is in flight, at the latest after `wait` (whole seconds).
+    ///
+    /// # Errors
+    /// As [`Sidecars::report`].
+    pub async fn at_zero(
+        &self,
+        ip: &str,
+        port: u16,
+        pod_uid: &str,
+        wait: Duration,
+    ) -> Result<InFlightReport, SidecarError> {
+        let path = format!("{IN_FLIGHT_PATH}?below=1&waitSeconds={}", wait.as_secs());
+        let address = SocketAddr::new(self.checked(ip)?, port);
+        // Without a permit: it would keep one for as long as it waits.
+        called(address, pod_uid, Request::get(path).body(Full::default()), wait + LIMIT).await
     }
 
     /// Sends `command`; the report is the one after it.
@@ -157,14 +179,8 @@ impl Sidecars {
         request: hyper::http::Result<Request<Full<Bytes>>>,
     ) -> Result<InFlightReport, SidecarError> {
         let address = SocketAddr::new(self.checked(ip)?, port);
-        let at = address.to_string();
-        let mut request = request.map_err(|error| malformed(&at, &error))?;
-        let host = at.parse().map_err(|error| malformed(&at, &error))?;
-        request.headers_mut().insert(hyper::header::HOST, host);
-        let _permit = self.permits.acquire().await.map_err(|error| unreachable(&at, &error))?;
-        let answered = tokio::time::timeout(LIMIT, answer(address, request)).await;
-        let (status, body) = answered.map_err(|_| SidecarError::Timeout(at.clone()))??;
-        verdict(&at, pod_uid, status, &body)
+        let _permit = self.permits.acquire().await.map_err(|error| unreachable(ip, &error))?;
+        called(address, pod_uid, request, LIMIT).await
     }
 
     /// A tenant decides what answers; nobody may point the controller at itself or a cloud's metadata service.
@@ -181,6 +197,21 @@ impl Sidecars {
         }
         Ok(address)
     }
+}
+
+async fn called(
+    address: SocketAddr,
+    pod_uid: &str,
+    request: hyper::http::Result<Request<Full<Bytes>>>,
+    limit: Duration,
+) -> Result<InFlightReport, SidecarError> {
+    let at = address.to_string();
+    let mut request = request.map_err(|error| malformed(&at, &error))?;
+    let host = at.parse().map_err(|error| malformed(&at, &error))?;
+    request.headers_mut().insert(hyper::header::HOST, host);
+    let answered = tokio::time::timeout(limit, answer(address, request)).await;
+    let (status, body) = answered.map_err(|_| SidecarError::Timeout { at: at.clone(), limit })??;
+    verdict(&at, pod_uid, status, &body)
 }
 
 /// One connection per call: a drained pod's sidecar is asked about once a second, and a connection kept would be in the

@@ -154,7 +154,7 @@ async fn silence_is_given_up_after_two_seconds() {
     let port = listener.local_addr().unwrap().port();
     let begun = std::time::Instant::now();
     let error = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap_err();
-    assert!(matches!(error, SidecarError::Timeout(_)), "{error}");
+    assert!(matches!(error, SidecarError::Timeout { .. }), "{error}");
     assert!(begun.elapsed() >= LIMIT && begun.elapsed() < LIMIT * 2);
 }
 

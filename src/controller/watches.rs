@@ -44,6 +44,7 @@ pub fn passes(
     let requests = reflector(writer, requests).touched_objects();
     let mut wakes = others(&passes, scope);
     wakes.push(trigger_self(requests, ()).boxed());
+    wakes.push(at_zero(&passes, scope));
     let config = Config::default().concurrency(CONCURRENT_PASSES);
     applier(spawned, pass::failed, passes, store, select_all(wakes).take_until(stop.boxed()), config).boxed()
 }
@@ -74,6 +75,13 @@ fn others(passes: &Passes, scope: Option<&str>) -> Vec<Wakes> {
         woken_by::<DaemonSet>(passes, scope, |all, space, name| all.of_target(TargetKind::DaemonSet, space, name)),
         woken_by::<RestartHistory>(passes, scope, all),
     ]
+}
+
+/// Requests in flight in a draining pod are no change that a watch sees.
+fn at_zero(passes: &Passes, scope: Option<&str>) -> Wakes {
+    let reached = passes.context.edges.wakes(scope);
+    let wake = |(namespace, name): (String, String)| ObjectRef::<Watched>::new(&name).within(&namespace);
+    reached.map(move |place| Ok(ReconcileRequest::from(wake(place)))).boxed()
 }
 
 /// Who is concerned by an object of this namespace and name.

@@ -246,7 +246,7 @@ async fn ask_sidecars(ctx: &Context, facts: &mut Facts) {
         .iter()
         .filter(|pod| matters(facts, pod))
         .map(|pod| {
-            let ip = pod.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
+            let ip = pod.ip().unwrap_or_default().to_owned();
             (pod.uid().to_owned(), (ip, pod.uid().to_owned()))
         })
         .collect();
