@@ -108,6 +108,7 @@ mod tests {
             boot: String::new(),
             challenge: String::new(),
             trusted_keys: vec![],
+            mode: crate::wire::Mode::Http,
             in_flight,
             last_arrival_ago_millis: None,
             mean_gap_millis: None,
