@@ -40,7 +40,9 @@
 //! - 2026-11-22: an HTTP hook is a task of the process, since a pass waits for nobody's server; after a crash it is sent
 //!   again with the same key. Its name is resolved and judged once, and that address is connected to.
 
+#[cfg(feature = "api")]
 pub mod api;
+#[cfg(feature = "api")]
 pub mod machine;
 pub mod wire;
 

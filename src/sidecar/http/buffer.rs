@@ -4,6 +4,7 @@
 
 use super::socket;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use tokio::net::TcpStream;
 
@@ -73,16 +74,19 @@ impl Buffer {
     /// What the socket reports, such as a reset.
     pub async fn fill(&mut self, stream: &TcpStream) -> io::Result<usize> {
         loop {
+            if !socket::is_ready(stream) {
+                self.release();
+                // The socket's own place for a reader's waker: cheaper than an entry in its list of waiters. A socket is
+                // read in one task only.
+                poll_fn(|context| stream.poll_read_ready(context)).await?;
+            }
             self.make_room();
-            match stream.try_read(&mut self.storage[self.end..]) {
+            match socket::read(stream, &mut self.storage[self.end..]) {
                 Ok(count) => {
                     self.end += count;
                     return Ok(count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.release();
-                    stream.readable().await?;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -3,6 +3,7 @@
 //! **Invariant:** an idle connection is closed only after a look into the kernel's receive buffer has found nothing, and
 //! never before [`super::super::state::Shared::close`]: a drain alone closes nothing (DESIGN 6).
 
+use super::Malformed;
 use super::ahead::skip_empty_lines;
 use super::answer::Answer;
 use super::buffer::Buffer;
@@ -15,10 +16,10 @@ use crate::sidecar::count::Share;
 use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::state::Shared;
 use bytes::Bytes;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 /// How long a connection that has not sent a request yet is left open when the others are closed: its first request may
 /// be under way.
@@ -87,30 +88,38 @@ pub struct Connection<'a> {
     pub inbound: Buffer,
     /// Its part of the count.
     pub share: Share<'a>,
-    closing: watch::Receiver<bool>,
+    /// When the present request began to arrive.
+    pub now: Instant,
+    /// Whether idle connections are to be closed.
+    closing: bool,
     /// Until when the close waits for a first request.
     patient_until: Instant,
 }
 
+/// Ready once idle connections are to be closed. One for all the life of a connection, since to listen anew for each
+/// request would cost more than to read it.
+type Closing<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
+
 impl<'a> Connection<'a> {
     fn new(client: &'a TcpStream, relay: &'a Relay) -> Self {
         let share = Share::new(&relay.shared.in_flight);
-        let closing = relay.shared.closing();
-        Self { client, relay, inbound: Buffer::default(), share, closing, patient_until: Instant::now() + PATIENCE }
+        let now = Instant::now();
+        Self { client, relay, inbound: Buffer::default(), share, now, closing: false, patient_until: now + PATIENCE }
     }
 
     async fn run(&mut self) -> End {
-        match self.speaks_http2().await {
+        let mut told = pin!(told_to_close(self.relay));
+        match self.speaks_http2(told.as_mut()).await {
             Ok(false) => {}
             Ok(true) => return End::Http2,
             Err(end) => return end,
         }
         loop {
-            if let Err(end) = self.await_request().await {
+            if let Err(end) = self.await_request(told.as_mut()).await {
                 return end;
             }
             match self.serve_one().await {
-                Next::Request => self.patient_until = Instant::now(),
+                Next::Request => self.patient_until = self.now,
                 Next::Answer(answer) => return self.answer(answer, false).await,
                 Next::End(end) => return end,
             }
@@ -118,7 +127,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Whether the connection begins with the preface of HTTP/2. A first byte counts as a request until it does.
-    async fn speaks_http2(&mut self) -> Result<bool, End> {
+    async fn speaks_http2(&mut self, mut told: Closing<'_>) -> Result<bool, End> {
         let deadline = Instant::now() + self.relay.head_timeout;
         loop {
             if self.inbound.bytes().starts_with(PREFACE) {
@@ -129,7 +138,7 @@ impl<'a> Connection<'a> {
                 return Ok(false);
             }
             if self.inbound.is_empty() {
-                self.await_request().await?;
+                self.await_request(told.as_mut()).await?;
             } else {
                 // When the time is over it is a request whose head did not arrive: answered as such.
                 let filled = tokio::time::timeout_at(deadline.into(), self.inbound.fill(self.client)).await;
@@ -141,12 +150,13 @@ impl<'a> Connection<'a> {
     }
 
     /// Waits for the first byte of a request, and counts it.
-    async fn await_request(&mut self) -> Result<(), End> {
+    async fn await_request(&mut self, mut told: Closing<'_>) -> Result<(), End> {
         loop {
             let empty = self.inbound.bytes().len() - skip_empty_lines(self.inbound.bytes()).len();
             if empty < self.inbound.bytes().len() {
                 self.inbound.consume(empty);
-                count(self.relay, &self.share, 1);
+                self.now = Instant::now();
+                self.relay.shared.arrived_at(self.now, self.share.raise_to(1));
                 return Ok(());
             }
             tokio::select! {
@@ -155,16 +165,22 @@ impl<'a> Connection<'a> {
                     Ok(0) | Err(_) => return Err(End::Gone),
                     Ok(_) => {}
                 },
-                () = may_close(self.client, &mut self.closing, self.patient_until) => return Err(End::Answered),
+                () = told.as_mut(), if !self.closing => self.closing = true,
+                () = may_close(self.client, self.patient_until), if self.closing => return Err(End::Answered),
             }
         }
     }
 
     async fn serve_one(&mut self) -> Next {
-        let head = match tokio::time::timeout(self.relay.head_timeout, self.read_head()).await {
-            Ok(Ok(head)) => head,
-            Ok(Err(next)) => return next,
-            Err(_) => return Next::Answer(Answer::Timeout),
+        let head = match self.parse_head(&mut 0) {
+            Ok(Some(head)) => head,
+            // Only one that has not arrived whole needs a timer.
+            Ok(None) => match tokio::time::timeout(self.relay.head_timeout, self.read_head()).await {
+                Ok(Ok(head)) => head,
+                Ok(Err(next)) => return next,
+                Err(_) => return Next::Answer(Answer::Timeout),
+            },
+            Err(malformed) => return Next::Answer(malformed.into()),
         };
         let next =
             if self.relay.shared.rejects() { Next::Answer(Answer::Draining) } else { exchange::run(self, &head).await };
@@ -177,22 +193,27 @@ impl<'a> Connection<'a> {
     async fn read_head(&mut self) -> Result<RequestHead, Next> {
         let mut scanned = 0;
         loop {
-            let found = head::find_end(self.inbound.bytes(), &mut scanned);
-            if let Some(end) = found.map_err(|malformed| Next::Answer(malformed.into()))? {
-                let parsed = head::parse_request(&self.inbound.bytes()[..end]);
-                let parsed = parsed.map_err(|malformed| Next::Answer(malformed.into()))?;
-                if !parsed.offers_h2c {
-                    return Ok(parsed);
-                }
-                let edited = without_h2c(&self.inbound.bytes()[..end]);
-                self.inbound.replace(end, &edited);
-                return head::parse_request(&edited).map_err(|malformed| Next::Answer(malformed.into()));
+            let parsed = self.parse_head(&mut scanned);
+            if let Some(head) = parsed.map_err(|malformed| Next::Answer(malformed.into()))? {
+                return Ok(head);
             }
             match self.inbound.fill(self.client).await {
                 Ok(0) | Err(_) => return Err(Next::End(End::Gone)),
                 Ok(_) => {}
             }
         }
+    }
+
+    /// The head of what was read, if it is whole.
+    fn parse_head(&mut self, scanned: &mut usize) -> Result<Option<RequestHead>, Malformed> {
+        let Some(end) = head::find_end(self.inbound.bytes(), scanned)? else { return Ok(None) };
+        let parsed = head::parse_request(&self.inbound.bytes()[..end])?;
+        if !parsed.offers_h2c {
+            return Ok(Some(parsed));
+        }
+        let edited = without_h2c(&self.inbound.bytes()[..end]);
+        self.inbound.replace(end, &edited);
+        head::parse_request(&edited).map(Some)
     }
 
     async fn answer(&self, answer: Answer, to_head: bool) -> End {
@@ -206,15 +227,21 @@ impl<'a> Connection<'a> {
 
 /// At least `requests` of this connection have begun.
 pub fn count(relay: &Relay, share: &Share<'_>, requests: u64) {
-    relay.shared.arrived(share.raise_to(requests));
+    let new = share.raise_to(requests);
+    if new > 0 {
+        relay.shared.arrived(new);
+    }
 }
 
-/// Returns when an idle connection is to be closed and has nothing unread.
-async fn may_close(client: &TcpStream, closing: &mut watch::Receiver<bool>, patient_until: Instant) {
+async fn told_to_close(relay: &Relay) {
     // The sender lives as long as the process; without it there is nothing to wait for.
-    if closing.wait_for(|closing| *closing).await.is_err() {
+    if relay.shared.closing().wait_for(|closing| *closing).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Returns when an idle connection that is to be closed has nothing unread.
+async fn may_close(client: &TcpStream, patient_until: Instant) {
     tokio::time::sleep_until(patient_until.into()).await;
     if socket::peek(client) == Peek::Bytes {
         // The reader beside us takes them.

@@ -64,12 +64,13 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
         Ok(taken) => request.length + taken,
         Err(malformed) => return Next::Answer(malformed.into()),
     };
-    let Ok((app, taken)) = connection.relay.pool.send(&bytes[..first]).await else {
+    let Ok((upstream, taken)) = connection.relay.pool.send(&bytes[..first], connection.now).await else {
         return Next::Answer(Answer::BadGateway("the app does not accept connections"));
     };
     connection.inbound.consume(taken);
+    let app = &upstream.stream;
     let (client, relay, share) = (connection.client, connection.relay, &connection.share);
-    let exchange = Exchange { client, app: &app, relay, share, request, progress: Progress::default() };
+    let exchange = Exchange { client, app, relay, share, request, progress: Progress::default() };
     let mut outbound = Buffer::default();
     let outcome = exchange.both_ways(&mut connection.inbound, &mut outbound, body, first - taken).await;
     let reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
@@ -78,15 +79,15 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
             let inbound = &mut connection.inbound;
             Next::End(if request.websocket {
                 let last_call = relay.shared.last_call();
-                tunnel::run_websocket(client, &app, inbound, &mut outbound, &last_call).await
+                tunnel::run_websocket(client, app, inbound, &mut outbound, &last_call).await
             } else {
-                tunnel::run(client, &app, inbound, &mut outbound).await
+                tunnel::run(client, app, inbound, &mut outbound).await
             })
         }
         outcome => exchange.next(&outcome),
     };
     if reusable {
-        connection.relay.pool.put(app);
+        connection.relay.pool.put(upstream);
     }
     next
 }

@@ -4,6 +4,7 @@
 
 use super::Malformed;
 use httparse::Header;
+use std::mem::MaybeUninit;
 
 /// Longest head in bytes, and longest trailer section.
 pub const MAX_HEAD: usize = 64 * 1024;
@@ -80,7 +81,7 @@ pub struct ResponseHead {
 /// # Errors
 /// A line that ends in a bare LF, or more than [`MAX_HEAD`] bytes.
 pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
-    while let Some(offset) = bytes[*scanned..].iter().position(|byte| *byte == b'\n') {
+    while let Some(offset) = memchr::memchr(b'\n', &bytes[*scanned..]) {
         let end_of_line = *scanned + offset;
         if end_of_line == 0 || bytes[end_of_line - 1] != b'\r' {
             return Err(Malformed::Bad("a line ends without CR"));
@@ -99,9 +100,9 @@ pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malf
 /// # Errors
 /// What makes it malformed or ambiguous.
 pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    let length = whole(request.parse(bytes), bytes.len())?;
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut []);
+    let length = whole(request.parse_with_uninit_headers(bytes, &mut headers), bytes.len())?;
     let method = match request.method {
         Some("HEAD") => Method::Head,
         Some("CONNECT") => Method::Connect,
@@ -128,9 +129,11 @@ pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
 /// # Errors
 /// What makes it malformed or ambiguous.
 pub fn parse_response(bytes: &[u8]) -> Result<ResponseHead, Malformed> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = whole(response.parse(bytes), bytes.len())?;
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+    let length = whole(parsed, bytes.len())?;
     let status = response.code.unwrap_or(0);
     let fields = Fields::read(response.headers)?;
     let bodiless = status < 200 || status == 204 || status == 304;
@@ -255,10 +258,11 @@ fn last_token(value: &[u8]) -> &[u8] {
 /// Digits only: no sign, no list, no empty text.
 fn decimal(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let next = |number: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if value.is_empty() { None } else { value.iter().try_fold(0, next) }
 }
 
 #[cfg(test)]

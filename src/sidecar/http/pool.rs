@@ -15,11 +15,35 @@ use tokio::sync::Notify;
 /// Most idle connections kept.
 const MAX_IDLE: usize = 256;
 
+/// A connection to the app.
+pub struct Connection {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// Whether the app has answered more than once on it: it is not one that closes after each answer without saying so.
+    proven: bool,
+    /// Whether it has been idle before.
+    reused: bool,
+}
+
+impl Connection {
+    async fn open(app: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(app).await?;
+        socket::prepare(&stream);
+        Ok(Self { stream, proven: false, reused: false })
+    }
+
+    /// Whether the app has neither closed it nor said anything. One that is proven is asked for by a system call only if
+    /// the last look at all sockets has shown something; the pool keeps none long enough for the app to tire of it.
+    fn is_silent(&self) -> bool {
+        (self.proven && !socket::is_ready(&self.stream)) || socket::peek(&self.stream) == Peek::Nothing
+    }
+}
+
 /// The idle connections to the app, the freshest last.
 pub struct Pool {
     app: SocketAddr,
     keep: Duration,
-    idle: Mutex<VecDeque<(TcpStream, Instant)>>,
+    idle: Mutex<VecDeque<(Connection, Instant)>>,
     became_idle: Notify,
 }
 
@@ -36,39 +60,38 @@ impl Pool {
         self.app
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(TcpStream, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(Connection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens or reuses a connection and writes some of `first` to it; answers it and how much was taken.
+    /// Opens or reuses a connection, `now`, and writes some of `first` to it; answers it and how much was taken.
     ///
     /// # Errors
     /// The app does not listen.
-    pub async fn send(&self, first: &[u8]) -> io::Result<(TcpStream, usize)> {
-        while let Some(stream) = self.take() {
-            if let Ok(taken) = socket::write_some(&stream, first).await {
-                return Ok((stream, taken));
+    pub async fn send(&self, first: &[u8], now: Instant) -> io::Result<(Connection, usize)> {
+        while let Some(connection) = self.take(now) {
+            if let Ok(taken) = socket::write_some(&connection.stream, first).await {
+                return Ok((connection, taken));
             }
         }
-        let stream = TcpStream::connect(self.app).await?;
-        socket::prepare(&stream);
-        let taken = socket::write_some(&stream, first).await?;
-        Ok((stream, taken))
+        let connection = Connection::open(self.app).await?;
+        let taken = socket::write_some(&connection.stream, first).await?;
+        Ok((connection, taken))
     }
 
     /// The freshest idle connection that the app has not closed and that has nothing to say.
-    fn take(&self) -> Option<TcpStream> {
+    fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle();
-        while let Some((stream, since)) = idle.pop_back() {
-            if since.elapsed() < self.keep && socket::peek(&stream) == Peek::Nothing {
-                return Some(stream);
+        while let Some((connection, since)) = idle.pop_back() {
+            if now.saturating_duration_since(since) < self.keep && connection.is_silent() {
+                return Some(connection);
             }
         }
         None
     }
 
     /// Keeps a connection whose last answer has been read to its end.
-    pub fn put(&self, stream: TcpStream) {
+    pub fn put(&self, mut connection: Connection) {
         if self.keep.is_zero() {
             return;
         }
@@ -76,7 +99,8 @@ impl Pool {
         if idle.len() == MAX_IDLE {
             idle.pop_front();
         }
-        idle.push_back((stream, Instant::now()));
+        (connection.proven, connection.reused) = (connection.reused, true);
+        idle.push_back((connection, Instant::now()));
         if idle.len() == 1 {
             self.became_idle.notify_one();
         }

@@ -4,10 +4,11 @@
 //! since a close over unread bytes makes the kernel send a reset that can overtake the answer.
 
 use socket2::{SockRef, TcpKeepalive};
-use std::io;
+use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// How long a closing connection waits for the client's own close, or for the next bytes that it still sends,
@@ -44,6 +45,31 @@ pub fn peek(stream: &TcpStream) -> Peek {
 pub fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
+/// Whether there may be something to read (bytes, the end, an error), as far as the last look at all sockets has shown:
+/// asks no system call.
+#[must_use]
+pub fn is_ready(stream: &TcpStream) -> bool {
+    stream.try_io(Interest::READABLE, || Ok(())).is_ok()
+}
+
+/// Reads what is there, without waiting; 0 is the end.
+///
+/// # Errors
+/// What the socket reports, and `WouldBlock` when nothing is there.
+pub fn read(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    let whole = stream.try_io(Interest::READABLE, || {
+        count = (&*SockRef::from(stream)).read(room)?;
+        // Room is left, so nothing more is there, and what comes later is announced anew: said so here, it spares the
+        // system call that would find out.
+        if count > 0 && count < room.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match whole {
+        Err(error) if count == 0 => Err(error),
+        _ => Ok(count),
+    }
 }
 
 /// Writes all of `bytes`.

@@ -1,0 +1,108 @@
+"""What was measured, as a table, as a chart, and in plain lines."""
+
+import html
+import statistics
+
+from rivals import AGAIN, OURS
+
+COLUMNS = [
+    ("cpu", "CPU µs/request", "{:.1f}"), ("instructions", "instructions/request", "{:,.0f}"), ("syscalls", "system calls/request", "{:.2f}"),
+    ("p50", "added p50 µs", "{:.0f}"), ("p99", "added p99 µs", "{:.0f}"), ("idle", "memory, fresh (MB)", "{:.1f}"),
+    ("connection", "memory per idle connection (KiB)", "{:.1f}"),
+]
+
+
+def ratio(ours, theirs):
+    """Ours over theirs: the median over the rounds, so that what disturbed one round counts once."""
+    return statistics.median(mine / other for mine, other in zip(ours, theirs))
+
+
+def spread(ours, theirs):
+    """The quartiles of that ratio."""
+    values = sorted(mine / other for mine, other in zip(ours, theirs))
+    return statistics.quantiles(values, n=4)[::2] if len(values) > 1 else values * 2
+
+
+def lines(rounds):
+    """One plain line per rival: its name, and the ratio of CPU per request."""
+    found = []
+    for name in rounds:
+        if name != OURS:
+            low, high = spread(rounds[OURS], rounds[name])
+            found.append(f"{name}: ratio {ratio(rounds[OURS], rounds[name]):.2f} (quartiles {low:.2f} to {high:.2f})")
+    return found
+
+
+def table(results):
+    head = "| | " + " | ".join(title for _, title, _ in COLUMNS) + " |"
+    rows = [head, "|---|" + "---|" * len(COLUMNS)]
+    for name, values in results.items():
+        cells = [form.format(values[key]) if values.get(key) is not None else "–" for key, _, form in COLUMNS]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def goals(results, rounds):
+    """What the sidecar is held to, and what it does."""
+    mine, haproxy, floor = results[OURS], results["haproxy"], "byte relay"
+    checks = [
+        ("CPU, of haproxy's", ratio(rounds[OURS], rounds["haproxy"]), 0.7, "{:.2f}"),
+        ("instructions, of haproxy's", mine["instructions"] / haproxy["instructions"], 0.7, "{:.2f}"),
+        ("CPU, of the byte relay's", ratio(rounds[OURS], rounds[floor]), 1.1, "{:.2f}"),
+        ("added p99, of haproxy's", mine["p99"] / haproxy["p99"], 1.0, "{:.2f}"),
+        ("memory of a fresh process (MB)", mine["idle"], 4, "{:.1f}"),
+        ("memory per idle connection (KiB)", mine["connection"], 4, "{:.1f}"),
+    ]
+    rows = ["| goal | at most | measured | |", "|---|---|---|---|"]
+    for title, value, limit, form in checks:
+        rows.append(f"| {title} | {limit} | {form.format(value)} | {'met' if value <= limit else '**missed**'} |")
+    return "\n".join(rows)
+
+
+def chart(results):
+    """Bars of CPU per request."""
+    left, width, row, top = 190, 520, 30, 56
+    most = max(values["cpu"] for values in results.values())
+    height = top + row * len(results) + 14
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{height}" font-family="sans-serif" font-size="14">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        '<text x="12" y="24" font-size="16" fill="#1f2328">CPU per proxied HTTP/1.1 request, in microseconds</text>',
+        '<text x="12" y="42" font-size="12" fill="#59636e">at saturation: 32 kept connections, answers of 100 bytes, one worker each; less is better</text>',
+    ]
+    for index, (name, values) in enumerate(results.items()):
+        y, bar = top + row * index, width * values["cpu"] / most
+        colour = "#0969da" if name.startswith(OURS) else "#8c959f"
+        parts.append(f'<text x="{left - 10}" y="{y + 18}" text-anchor="end" fill="#1f2328">{html.escape(name)}</text>')
+        parts.append(f'<rect x="{left}" y="{y + 3}" width="{bar:.1f}" height="{row - 8}" fill="{colour}"/>')
+        parts.append(f'<text x="{left + bar + 8:.1f}" y="{y + 18}" fill="#1f2328">{values["cpu"]:.1f}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def page(results, rounds, setting):
+    noise = spread(rounds[OURS], rounds[AGAIN])
+    return f"""# The sidecar beside other proxies
+
+Written by `make bench-sidecar`. {setting}
+
+{table(results)}
+
+The noise: ours against ours again, CPU per request, is {ratio(rounds[OURS], rounds[AGAIN]):.2f} (quartiles {noise[0]:.2f} to {noise[1]:.2f}).
+
+CPU per request, ours over each, the median of the rounds:
+
+```
+{chr(10).join(lines(rounds))}
+```
+
+{goals(results, rounds)}
+
+![CPU per request](sidecar.svg)
+
+How it is measured: one proxy works at a time, alone on a core, the app and the clients on another; the rounds go through all of them in turn.
+CPU is user and system time of the process (the scheduler's own account), with 32 kept connections that each send the next request as soon as
+they have the answer. Instructions are those in user space, by callgrind: the slope between two numbers of requests (Go programs do not run
+under it). System calls are counted by strace in runs of their own, which slow every proxy down so that it finds more to do at each wake-up.
+Latency is that of an open loop, less what the same loop sees without a proxy. Memory is resident: of a fresh process, and
+what each idle connection adds that has had one answer.
+"""

@@ -1,0 +1,3 @@
+module restart-controller.dev/bench/reverse-proxy
+
+go 1.26.0

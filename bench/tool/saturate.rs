@@ -1,0 +1,62 @@
+//! A closed loop over kept connections: as many requests as the proxy takes.
+
+use crate::{REQUEST, answer};
+use std::io::{ErrorKind, Result};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// Longest time for all of it.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The proxy.
+    #[arg(long)]
+    target: SocketAddr,
+    /// Connections at once.
+    #[arg(long, default_value_t = 32)]
+    connections: u32,
+    /// Requests in all; as many on each connection.
+    #[arg(long)]
+    requests: u32,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    crate::on_one_thread(async {
+        let mut clients = JoinSet::new();
+        for _ in 0..options.connections {
+            clients.spawn(client(options.target, options.requests.div_ceil(options.connections)));
+        }
+        let all = async {
+            while let Some(ended) = clients.join_next().await {
+                ended??;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LIMIT, all).await?
+    })
+}
+
+async fn client(target: SocketAddr, requests: u32) -> Result<()> {
+    let mut stream = TcpStream::connect(target).await?;
+    stream.set_nodelay(true)?;
+    let mut bytes = [0; 4096];
+    for _ in 0..requests {
+        stream.write_all(REQUEST).await?;
+        let mut held = 0;
+        loop {
+            let read = stream.read(&mut bytes[held..]).await?;
+            if read == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            held += read;
+            if answer::length(&bytes[..held])?.is_some() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
