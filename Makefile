@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden it cluster-test e2e test demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden it cluster-test e2e test bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ e2e: ## end to end: a real node, real pods, real traffic
 
 test: ## all of it: lint unit model golden-test it cluster-test e2e, and the figures; .ci/run is this
 	@tests/all lint unit model golden-test it cluster-test e2e
+
+bench-sidecar: ## the sidecar beside a byte relay, haproxy, nginx, Go and queue-proxy: bench/sidecar.md (5 minutes, quiet machine)
+	bench/run
 
 demo: ## a restart without a lost request and one that fails and is undone, before your eyes; its cluster stays
 	@demo/demo

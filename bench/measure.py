@@ -1,5 +1,6 @@
 """How the proxies are run and measured."""
 
+import atexit
 import contextlib
 import os
 import pathlib
@@ -17,13 +18,25 @@ CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, OTHER_CORE = {CORES[0]}, {CORES[-1]}
 
 
+STARTED = []
+
+
+@atexit.register
+def end_all():
+    """Whatever happens, nothing of ours goes on running."""
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
+
+
 def start(command, core, **options):
-    """A process on one core that dies with its descriptors' limit raised."""
+    """A process on one core, with enough descriptors."""
     def prepare():
         os.sched_setaffinity(0, core)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < 20_000 else 20_000, hard))
-    return subprocess.Popen(command, preexec_fn=prepare, **options)
+    STARTED.append(subprocess.Popen(command, preexec_fn=prepare, **options))
+    return STARTED[-1]
 
 
 def wait_for(port, process, seconds=60):

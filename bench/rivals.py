@@ -8,6 +8,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 OURS, AGAIN, DIRECT = "restart-sidecar", "restart-sidecar, again", "direct"
 FLOOR, HAPROXY, QUEUE_PROXY = "byte relay", "haproxy", "queue-proxy"
+# Configurations and what nginx writes; gone when this process ends.
+FOLDER = tempfile.TemporaryDirectory(prefix="restart-controller-bench-")
 
 
 def free_port():
@@ -29,10 +31,9 @@ def config(template, **values):
     text = (HERE / "rivals" / template).read_text()
     for key, value in values.items():
         text = text.replace("{" + key + "}", str(value))
-    file = tempfile.NamedTemporaryFile("w", prefix="bench-", suffix="-" + template, delete=False)
-    with file:
-        file.write(text)
-    return file.name
+    path = pathlib.Path(tempfile.mkdtemp(dir=FOLDER.name), template)
+    path.write_text(text)
+    return str(path)
 
 
 def ours(name, binary):
@@ -53,7 +54,7 @@ def haproxy():
 
 def nginx():
     def command(port, app):
-        home = tempfile.mkdtemp(prefix="bench-nginx-")
+        home = tempfile.mkdtemp(dir=FOLDER.name)
         return ["nginx", "-e", "/dev/null", "-p", home, "-c", config("nginx.conf", port=port, app=app, home=home)]
     return Rival("nginx", command)
 
