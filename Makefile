@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden it cluster-test e2e test bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test e2e test bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ golden: ## write the generated files anew: crds/, the chart's copies, deploy/ins
 	UPDATE=1 cargo test --locked --quiet --test golden
 	UPDATE=1 cargo test --locked --quiet $(all) --test golden metrics
 
+ledger: ## the sidecar's count against a ledger of 300,000 requests that both ends keep
+	cargo test --locked $(all) --test ledger
+
+soak: export LEDGER_REQUESTS ?= 10000000
+soak: ## the same of ten million, or LEDGER_REQUESTS=N, in the release profile
+	cargo test --locked --release --features sidecar --test ledger
+
 it: ## integration against a real kube-apiserver, booted for it
 	tests/it/run
 
@@ -57,8 +64,8 @@ cluster-test: ## the local cluster itself: two side by side, broken on purpose; 
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test it cluster-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test it cluster-test e2e
+test: ## all of it: lint unit model golden-test ledger it cluster-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test ledger it cluster-test e2e
 
 bench-sidecar: ## the sidecar beside a byte relay, haproxy, nginx, Go and queue-proxy: bench/sidecar.md (5 minutes, quiet machine)
 	bench/run

@@ -38,7 +38,7 @@ pub struct InFlightReport {
     pub pod_uid: String,
     /// Random, new with every start of the process (32 hex digits). A changed one means: not cordoned, count unknown.
     pub boot: String,
-    /// Random, new with every accepted command (32 hex digits).
+    /// Random, new with every accepted command and every 30 s; good for 60 s (32 hex digits).
     pub challenge: String,
     /// Ids of the public keys it trusts.
     pub trusted_keys: Vec<String>,

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a lease takes to show in every EndpointSlice: readiness probe and slice took up to 1.02 s on a loaded
 /// machine (notes/prototype.md 6); doubled.
 const LEASE_TO_SLICES: Duration = Duration::from_secs(2);
+/// How long a challenge is good for from the first report that shows it: a command that was held up on its way for longer
+/// is not obeyed. Reports show a new one after half of it, so what they show is good for at least the other half.
+const CHALLENGE_LIFE: Duration = Duration::from_secs(60);
 
 /// A lease in force.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +23,29 @@ struct Lease {
     new_requests: NewRequests,
 }
 
+/// A number that a command must carry.
+struct Challenge {
+    value: String,
+    shown: Option<Instant>,
+}
+
+impl Challenge {
+    fn new() -> Self {
+        Self { value: wire::random_id(), shown: None }
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.shown.map_or(Duration::ZERO, |shown| now.saturating_duration_since(shown))
+    }
+}
+
 /// Who may command this process, and what has been commanded.
 pub struct Drain {
     pod_uid: String,
     boot: String,
-    challenge: String,
+    challenge: Challenge,
+    /// The one that reports showed before.
+    earlier: Option<Challenge>,
     keys: BTreeMap<String, VerifyingKey>,
     lease: Option<Lease>,
     /// When the termination began, and since when the pod has been leaving its Services.
@@ -53,7 +74,7 @@ impl Refused {
     pub fn status(&self) -> u16 {
         match self.reason {
             "UnknownKey" | "BadSignature" => 403,
-            "WrongPod" | "WrongBoot" | "WrongChallenge" => 409,
+            "WrongPod" | "WrongBoot" | "WrongChallenge" | "Expired" => 409,
             _ => 400,
         }
     }
@@ -69,9 +90,9 @@ impl Drain {
     /// A fresh process of the pod `pod_uid` that obeys `keys`: new boot id, new challenge, no lease.
     #[must_use]
     pub fn new(pod_uid: String, keys: BTreeMap<String, VerifyingKey>) -> Self {
-        let (boot, challenge) = (wire::random_id(), wire::random_id());
-        let (lease, terminating, accepted, refused) = (None, None, 0, BTreeMap::new());
-        Self { pod_uid, boot, challenge, keys, lease, terminating, accepted, refused }
+        let (boot, challenge) = (wire::random_id(), Challenge::new());
+        let (earlier, lease, terminating, accepted, refused) = (None, None, None, 0, BTreeMap::new());
+        Self { pod_uid, boot, challenge, earlier, keys, lease, terminating, accepted, refused }
     }
 
     /// Obeys a signed command.
@@ -79,8 +100,8 @@ impl Drain {
     /// # Errors
     /// Why not; it is counted and nothing else has changed.
     pub fn obey(&mut self, command: &DrainCommand, now: Instant) -> Result<(), Refused> {
-        self.check(command).map_err(|refused| self.refuse(refused))?;
-        self.challenge = wire::random_id();
+        self.check(command, now).map_err(|refused| self.refuse(refused))?;
+        (self.challenge, self.earlier) = (Challenge::new(), None);
         self.accepted += 1;
         self.lease = match command.action {
             DrainAction::Release => None,
@@ -99,21 +120,26 @@ impl Drain {
         refused
     }
 
-    fn check(&self, command: &DrainCommand) -> Result<(), Refused> {
+    fn check(&self, command: &DrainCommand, now: Instant) -> Result<(), Refused> {
         if self.pod_uid.is_empty() || command.pod_uid != self.pod_uid {
             return Err(Refused::new("WrongPod", format!("this is the sidecar of pod UID {:?}", self.pod_uid)));
         }
         if command.boot != self.boot {
             return Err(Refused::new("WrongBoot", "this process is not the one that is meant: read the report again"));
         }
-        if command.challenge != self.challenge {
+        let mut known = std::iter::once(&self.challenge).chain(&self.earlier);
+        let Some(challenge) = known.find(|known| known.value == command.challenge) else {
             return Err(Refused::new("WrongChallenge", "the challenge has changed: read the report and sign again"));
-        }
+        };
         let Some(key) = self.keys.get(&command.key_id) else {
             return Err(Refused::new("UnknownKey", format!("no trusted key has the id {:?}", command.key_id)));
         };
         if !command.is_signed_by(key) {
             return Err(Refused::new("BadSignature", format!("key {:?} has not signed this", command.key_id)));
+        }
+        if challenge.age(now) >= CHALLENGE_LIFE {
+            let message = format!("the challenge is older than {} s: read the report again", CHALLENGE_LIFE.as_secs());
+            return Err(Refused::new("Expired", message));
         }
         if !(1..=wire::MAX_TTL_SECONDS).contains(&command.ttl_seconds) {
             return Err(Refused::new("BadRequest", format!("ttlSeconds must be 1 to {}", wire::MAX_TTL_SECONDS)));
@@ -184,10 +210,13 @@ impl Drain {
         &self.boot
     }
 
-    /// What the next command must carry.
-    #[must_use]
-    pub fn challenge(&self) -> &str {
-        &self.challenge
+    /// What the next command must carry, for a report that is made now.
+    pub fn challenge(&mut self, now: Instant) -> &str {
+        if self.challenge.age(now) >= CHALLENGE_LIFE / 2 {
+            self.earlier = Some(std::mem::replace(&mut self.challenge, Challenge::new()));
+        }
+        self.challenge.shown.get_or_insert(now);
+        &self.challenge.value
     }
 
     /// Ids of the keys that are obeyed.

@@ -1,23 +1,33 @@
 //! The listener of the traffic port.
 //!
-//! **Invariant:** it closes only when told to, and then takes every connection first that the kernel has completed: a
-//! listener closed over its queue resets them.
+//! **Invariant:** it closes only when told to, and then takes every connection first whose client may believe that it
+//! stands: a listener closed over its queue, or in the midst of a handshake, resets them.
 
+use super::count::Share;
 use super::state::Shared;
+use socket2::{SockFilter, SockRef};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+
+/// How long handshakes may take that are under way when the listener is to close: a round trip to the client.
+const HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// Hands connections to `start` until the sidecar is told to close.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(listener: TcpListener, shared: &Shared, start: impl Fn(TcpStream)) -> io::Result<()> {
+    let open = Share::new(&shared.listeners);
+    open.raise_to(1);
     let mut closing = shared.closing();
     tokio::select! {
         () = accept(&listener, &start) => {}
         _ = closing.wait_for(|closing| *closing) => {}
+    }
+    if refuse_new(&listener).is_ok() {
+        let _ = tokio::time::timeout(HANDSHAKES, accept(&listener, &start)).await;
     }
     let listener = listener.into_std()?;
     while let Ok((client, _)) = listener.accept() {
@@ -25,6 +35,22 @@ pub async fn serve(listener: TcpListener, shared: &Shared, start: impl Fn(TcpStr
         start(TcpStream::from_std(client)?);
     }
     Ok(())
+}
+
+/// From now on the kernel passes over packets that begin a handshake (SYN), and no others: their clients try again a
+/// second later and are refused, or find another endpoint. A kernel without such filters (classic BPF) closes at once.
+fn refuse_new(listener: &TcpListener) -> io::Result<()> {
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const TCP_FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, TCP_FLAGS),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
 }
 
 async fn accept(listener: &TcpListener, start: &impl Fn(TcpStream)) {

@@ -17,6 +17,8 @@ pub struct Shared {
     pub in_flight: Arc<Count>,
     /// Client connections that are open, idle ones included.
     pub connections: Count,
+    /// Sockets that take new ones.
+    pub listeners: Count,
     /// Requests that got an answer of our own, by status: 400, 408, 431, 502, 503.
     pub own_answers: [AtomicU64; OWN_STATUSES.len()],
     /// HTTP/2 connections that were closed for a flood of frames that carry no request.
@@ -53,6 +55,7 @@ impl Shared {
         Self {
             in_flight: Arc::default(),
             connections: Count::default(),
+            listeners: Count::default(),
             own_answers: Default::default(),
             floods: AtomicU64::new(0),
             mode,
@@ -225,12 +228,12 @@ impl Shared {
     pub fn report(&self) -> InFlightReport {
         let mean_gap_millis = self.mean_gap().map(millis);
         let now = Instant::now();
-        let inner = self.lock();
+        let mut inner = self.lock();
         InFlightReport {
             version: wire::VERSION,
             pod_uid: inner.drain.pod_uid().to_owned(),
             boot: inner.drain.boot().to_owned(),
-            challenge: inner.drain.challenge().to_owned(),
+            challenge: inner.drain.challenge(now).to_owned(),
             trusted_keys: inner.drain.key_ids().map(str::to_owned).collect(),
             mode: self.mode,
             in_flight: self.in_flight.now(),

@@ -5,7 +5,7 @@
 //! [`wait_drained`] returns.
 //!
 //! **Invariant:** nothing on the network begins a termination; nothing is closed before requests have stopped coming, or
-//! the grace period leaves 5 s.
+//! the time that the grace period leaves for the drain is nearly over; the app is let go only after the listener.
 
 use super::state::Shared;
 use crate::wire::Mode;
@@ -25,6 +25,10 @@ const QUIET_GAPS: u32 = 5;
 const LONGEST_QUIET: Duration = Duration::from_secs(15);
 /// What the grace period keeps for the app's own end.
 const RESERVE: Duration = Duration::from_secs(5);
+/// Where requests never stop coming: how long before the app must be let go no more connections are taken, so that what
+/// is in flight then can finish; and at most this part of the time there is.
+const FINISHING: Duration = Duration::from_secs(5);
+const FINISHING_PART: u32 = 4;
 /// How long before the app must be let go the two sides of a WebSocket are told.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long the two hooks may begin apart. A kubelet starts both at once; later means that the sidecar's is missing.
@@ -69,7 +73,8 @@ pub async fn wait_drained(shared: &Shared, limits: Limits) -> Drained {
     };
     let leaving = shared.drain(super::drain::Drain::leaving_since).unwrap_or(began);
     let (last_call, deadline) = (began + budget.saturating_sub(GOODBYE), began + budget);
-    let in_time = timeout_at(last_call.into(), silence(shared, limits, leaving)).await.is_ok();
+    let closing = began + budget.saturating_sub(FINISHING.min(budget / FINISHING_PART).max(GOODBYE));
+    let in_time = timeout_at(closing.into(), silence(shared, limits, leaving)).await.is_ok();
     let (in_flight, connections) = (shared.in_flight.now(), shared.connections.now());
     tracing::info!(after = ?began.elapsed(), in_time, in_flight, connections, "closing the listener and idle connections");
     shared.close();
@@ -102,8 +107,9 @@ async fn silence(shared: &Shared, limits: Limits, leaving: Instant) {
     }
 }
 
-/// Returns when no connection is open and nothing is in flight.
+/// Returns when the listener has closed, no connection is open and nothing is in flight.
 async fn empty(shared: &Shared) {
+    shared.listeners.below(1).await;
     while shared.connections.now() > 0 || shared.in_flight.now() > 0 {
         shared.connections.below(1).await;
         shared.in_flight.below(1).await;

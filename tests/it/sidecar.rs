@@ -4,6 +4,8 @@
 
 mod count;
 mod drain;
+mod edge;
+mod footprint;
 mod framing;
 mod harness;
 mod http2;
@@ -11,6 +13,7 @@ mod http2_abuse;
 mod http2_count;
 mod http2_drain;
 mod http2_harness;
+mod last_endpoint;
 mod observe;
 mod process;
 mod relay;

@@ -160,7 +160,8 @@ fn get(id: u64) -> String {
 fn request(kind: Kind, id: u64) -> Vec<u8> {
     let Some(size) = kind.upload(id) else {
         let upgrade = "Connection: upgrade\r\nUpgrade: echo\r\n\r\nping";
-        return if kind == Kind::Upgrade { get(id).replace("\r\n\r\n", &format!("\r\n{upgrade}")) } else { get(id) }.into();
+        return if kind == Kind::Upgrade { get(id).replace("\r\n\r\n", &format!("\r\n{upgrade}")) } else { get(id) }
+            .into();
     };
     let body = "b".repeat(size);
     let post = format!("POST /{id:x} HTTP/1.1\r\nHost: a\r\n");

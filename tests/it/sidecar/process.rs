@@ -1,7 +1,8 @@
 //! The program itself: its two verbs, its exit, its errors.
 
 use super::harness::{GET, OK, Peer, soon};
-use restart_controller::wire;
+use restart_controller::wire::{self, DrainAction, DrainCommand, InFlightReport, NewRequests};
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -12,6 +13,73 @@ fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_restart-sidecar"));
     command.kill_on_drop(true).env_remove("POD_UID").stderr(Stdio::piped());
     command
+}
+
+/// A running sidecar for tests that wait by blocking.
+pub struct Program {
+    child: std::process::Child,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Program {
+    /// Returns when it says that it has started.
+    pub fn start(app: SocketAddr, more: &[&str]) -> Self {
+        let socket = format!("test-{}", wire::random_id());
+        let (any, other) = ("127.0.0.1:0", "127.0.0.2:0");
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_restart-sidecar"))
+            .args([
+                "run",
+                "--listen",
+                any,
+                "--admin",
+                other,
+                "--control-socket",
+                &socket,
+                "--upstream",
+                &app.to_string(),
+            ])
+            .args(more)
+            .env_remove("POD_UID")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut started = String::new();
+        std::io::BufRead::read_line(&mut lines, &mut started).unwrap();
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let after = |name: &str| started.split_once(name).unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        Self { child, listen: after(" listen="), admin: after(" admin=") }
+    }
+
+    /// A whole answer of the admin port.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(self.admin).unwrap();
+        let length = body.len();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    pub fn report(&self) -> InFlightReport {
+        let answer = self.ask("GET", wire::IN_FLIGHT_PATH, "");
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A running sidecar, its traffic address and its control socket.
@@ -57,6 +125,39 @@ async fn the_hook_reaches_the_running_program_and_fails_without_one() {
     let nobody = program().args(["terminating", "--control-socket", "nobody"]).output().await.unwrap();
     assert!(!nobody.status.success());
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("no sidecar listens"));
+}
+
+#[test]
+fn a_restart_in_mid_drain_shows_and_the_new_process_obeys_nothing_that_was_meant_for_the_old() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let trusted = wire::format_public_key("k1", &super::drain::key().verifying_key());
+    let start = || {
+        let arguments = ["--pod-uid", "pod-1", "--trusted-key", &trusted];
+        Program::start(listener.local_addr().unwrap(), &arguments)
+    };
+    let first = start();
+    let before = first.report();
+    let command = DrainCommand {
+        pod_uid: before.pod_uid,
+        boot: before.boot.clone(),
+        challenge: before.challenge,
+        action: DrainAction::Drain,
+        ttl_seconds: 300,
+        new_requests: NewRequests::Serve,
+        key_id: "k1".into(),
+        signature: String::new(),
+    };
+    let command = serde_json::to_string(&command.signed(&super::drain::key())).unwrap();
+    assert!(first.ask("POST", wire::DRAIN_PATH, &command).starts_with("HTTP/1.1 200 "));
+    assert!(first.report().lease.is_some());
+    drop(first);
+    let second = start();
+    let after = second.report();
+    assert_ne!(after.boot, before.boot);
+    assert_eq!(after.lease, None);
+    let refused = second.ask("POST", wire::DRAIN_PATH, &command);
+    assert!(refused.starts_with("HTTP/1.1 409 ") && refused.contains("WrongBoot"), "{refused}");
+    assert!(second.ask("GET", "/metrics", "").contains("refused_total{reason=\"WrongBoot\"} 1"));
 }
 
 #[tokio::test]
