@@ -209,6 +209,12 @@ impl Shared {
         self.closing.send_replace(true);
     }
 
+    /// Whether [`Shared::close`] has been called.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     /// A receiver of the signal that [`Shared::close`] gives.
     #[must_use]
     pub fn closing(&self) -> watch::Receiver<bool> {

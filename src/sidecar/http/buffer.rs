@@ -6,6 +6,7 @@ use super::socket;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use tokio::net::TcpStream;
 
 /// Size of a buffer. A head may be longer: the buffer doubles for it, up to what [`super::head::MAX_HEAD`] allows.
@@ -78,7 +79,12 @@ impl Buffer {
                 self.release();
                 // The socket's own place for a reader's waker: cheaper than an entry in its list of waiters. A socket is
                 // read in one task only.
-                poll_fn(|context| stream.poll_read_ready(context)).await?;
+                poll_fn(
+                    |context| {
+                        if socket::is_ready(stream) { Poll::Ready(Ok(())) } else { stream.poll_read_ready(context) }
+                    },
+                )
+                .await?;
             }
             self.make_room();
             match socket::read(stream, &mut self.storage[self.end..]) {

@@ -16,8 +16,10 @@ use crate::sidecar::count::Share;
 use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::state::Shared;
 use bytes::Bytes;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
@@ -90,8 +92,8 @@ pub struct Connection<'a> {
     pub share: Share<'a>,
     /// When the present request began to arrive.
     pub now: Instant,
-    /// Whether idle connections are to be closed.
-    closing: bool,
+    /// Whether this task will be woken when idle connections are to be closed.
+    listens: bool,
     /// Until when the close waits for a first request.
     patient_until: Instant,
 }
@@ -104,7 +106,7 @@ impl<'a> Connection<'a> {
     fn new(client: &'a TcpStream, relay: &'a Relay) -> Self {
         let share = Share::new(&relay.shared.in_flight);
         let now = Instant::now();
-        Self { client, relay, inbound: Buffer::default(), share, now, closing: false, patient_until: now + PATIENCE }
+        Self { client, relay, inbound: Buffer::default(), share, now, listens: false, patient_until: now + PATIENCE }
     }
 
     async fn run(&mut self) -> End {
@@ -159,14 +161,15 @@ impl<'a> Connection<'a> {
                 self.relay.shared.arrived_at(self.now, self.share.raise_to(1));
                 return Ok(());
             }
+            let closing = self.relay.shared.is_closing();
             tokio::select! {
                 biased;
                 read = self.inbound.fill(self.client) => match read {
                     Ok(0) | Err(_) => return Err(End::Gone),
                     Ok(_) => {}
                 },
-                () = told.as_mut(), if !self.closing => self.closing = true,
-                () = may_close(self.client, self.patient_until), if self.closing => return Err(End::Answered),
+                () = hear(self.relay, told.as_mut(), &mut self.listens), if !closing => {}
+                () = may_close(self.client, self.patient_until), if closing => return Err(End::Answered),
             }
         }
     }
@@ -238,6 +241,20 @@ async fn told_to_close(relay: &Relay) {
     if relay.shared.closing().wait_for(|closing| *closing).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Returns once [`told_to_close`] would. Polled once, that wakes its task whatever is polled then, so it is not asked again.
+async fn hear(relay: &Relay, mut told: Closing<'_>, listens: &mut bool) {
+    poll_fn(|context| {
+        if relay.shared.is_closing() {
+            Poll::Ready(())
+        } else if std::mem::replace(listens, true) {
+            Poll::Pending
+        } else {
+            told.as_mut().poll(context)
+        }
+    })
+    .await;
 }
 
 /// Returns when an idle connection that is to be closed has nothing unread.

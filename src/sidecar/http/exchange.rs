@@ -99,7 +99,9 @@ impl Exchange<'_> {
         let mut answering = pin!(response::relay(self, outbound));
         let mut ended = None;
         poll_fn(|context| {
-            if let Poll::Ready(stop) = sending.as_mut().poll(context) {
+            // Once the request has been sent, the answer may end the exchange without another look at the client.
+            let sent = self.has_sent_request();
+            if !sent && let Poll::Ready(stop) = sending.as_mut().poll(context) {
                 return Poll::Ready(Outcome::Stopped(stop));
             }
             if ended.is_none()
@@ -107,10 +109,13 @@ impl Exchange<'_> {
             {
                 ended = Some(ending);
             }
-            match ended {
-                Some(ending) if self.is_over(ending) => Poll::Ready(Outcome::Ended(ending)),
-                _ => Poll::Pending,
+            if let Some(ending) = ended.filter(|ending| self.is_over(*ending)) {
+                return Poll::Ready(Outcome::Ended(ending));
             }
+            if sent && let Poll::Ready(stop) = sending.as_mut().poll(context) {
+                return Poll::Ready(Outcome::Stopped(stop));
+            }
+            Poll::Pending
         })
         .await
     }

@@ -182,19 +182,19 @@ impl Fields {
     }
 
     fn read_one(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
-        // The length of the name rules out nearly every header before any comparison.
-        match name.len() {
-            14 if name.eq_ignore_ascii_case("content-length") => self.content_length(value)?,
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+        // The length of the name and its first letter rule out nearly every header before any comparison.
+        match (name.len(), name.as_bytes().first().map_or(0, u8::to_ascii_lowercase)) {
+            (14, b'c') if name.eq_ignore_ascii_case("content-length") => self.content_length(value)?,
+            (17, b't') if name.eq_ignore_ascii_case("transfer-encoding") => {
                 if std::mem::replace(&mut self.transfer_encoding, true) {
                     return Err(Malformed::Bad("more than one Transfer-Encoding"));
                 }
                 self.only_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
                 self.ends_chunked = last_token(value).eq_ignore_ascii_case(b"chunked");
             }
-            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
-            7 if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
-            6 if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
+            (10, b'c') if name.eq_ignore_ascii_case("connection") => self.connection(value),
+            (7, b'u') if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
+            (6, b'e') if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
             _ => {}
         }
         Ok(())

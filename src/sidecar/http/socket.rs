@@ -116,10 +116,14 @@ pub fn reset(stream: TcpStream) {
     drop(stream);
 }
 
+/// Apart, so that its room is on the stack and in no connection's memory.
+fn discard_some(stream: &TcpStream) -> io::Result<usize> {
+    stream.try_read(&mut [0; 4096])
+}
+
 async fn discard(stream: &TcpStream) {
-    let mut bytes = [0; 4096];
     while let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.readable()).await {
-        match stream.try_read(&mut bytes) {
+        match discard_some(stream) {
             Ok(0) => return,
             Ok(_) => tokio::task::coop::consume_budget().await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
