@@ -10,9 +10,9 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test e2e test bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test e2e test bench-smoke bench-sidecar demo shell down
 help: ## what there is
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
 
 setup: ## Debian packages (as root; else it says which), and the cluster's programs into a cache (10 minutes, once)
@@ -66,6 +66,9 @@ e2e: ## end to end: a real node, real pods, real traffic
 
 test: ## all of it: lint unit model golden-test ledger it cluster-test e2e, and the figures; .ci/run is this
 	@tests/all lint unit model golden-test ledger it cluster-test e2e
+
+bench-smoke: ## that the benchmark still runs: ours and the floor, a few seconds, no verdict
+	bench/run --smoke
 
 bench-sidecar: ## the sidecar beside a byte relay, haproxy, nginx, Go and queue-proxy: bench/sidecar.md (5 minutes, quiet machine)
 	bench/run
