@@ -44,9 +44,9 @@ model: ## the exhaustive search through the machine's states
 golden-test: ## generated files against their sources
 	cargo test --locked $(all) --test golden
 
-golden: ## write the generated files anew: crds/, the chart's copies, deploy/install.yaml, docs/metrics.md
+golden: ## write the generated files anew: crds/, the chart's copies, deploy/install.yaml, docs/metrics.md, the flags in docs/sidecar.md
 	UPDATE=1 cargo test --locked --quiet --test golden
-	UPDATE=1 cargo test --locked --quiet $(all) --test golden metrics
+	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags
 
 ledger: ## the sidecar's count against a ledger of 300,000 requests that both ends keep
 	cargo test --locked $(all) --test ledger

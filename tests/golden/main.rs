@@ -1,14 +1,17 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
-//! to the chart, the samples of other kinds to the sample, `docs/metrics.md` to the table of metrics.
+//! to the chart, the samples of other kinds to the sample, `docs/metrics.md` to the table of metrics, the flags in
+//! `docs/sidecar.md` to the sidecar's arguments.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
-//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only the metrics a feature.
+//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only metrics and flags a feature.
 
 #![allow(clippy::unwrap_used)] // a test that meets nothing fails
 
 mod chart;
 mod crds;
+#[cfg(feature = "sidecar")]
+mod flags;
 #[cfg(feature = "controller")]
 mod metrics;
 mod samples;
