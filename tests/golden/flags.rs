@@ -1,7 +1,7 @@
 //! The table of flags in `docs/sidecar.md`, from the arguments that the program takes.
 
 use super::{hold, root};
-use clap::{Arg, ArgAction, CommandFactory as _};
+use clap::{Arg, CommandFactory as _};
 use restart_controller::sidecar::cli::Cli;
 use std::fs;
 
@@ -32,12 +32,8 @@ fn row(argument: &Arg) -> String {
     let value = if values.is_empty() { names } else { values.join("\\|") };
     let default = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<String>();
     let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-    let mut meaning = argument.get_help().unwrap().to_string();
-    if let Some(variable) = argument.get_env() {
-        meaning += &format!("; or the environment's `{}`", variable.to_string_lossy());
-    }
-    if matches!(argument.get_action(), ArgAction::Append) && !meaning.contains("several times") {
-        meaning += "; may be given several times";
-    }
+    let variable =
+        argument.get_env().map(|variable| format!("; or the environment's `{}`", variable.to_string_lossy()));
+    let meaning = argument.get_help().unwrap().to_string() + &variable.unwrap_or_default();
     format!("| `--{} {value}` | {default} | {meaning} |\n", argument.get_long().unwrap())
 }
