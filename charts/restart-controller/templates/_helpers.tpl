@@ -18,3 +18,42 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
+
+{{/* Whether the cluster has MutatingAdmissionPolicies. `helm template` knows no cluster's kinds, only a version. */}}
+{{- define "restart-controller.stamps" -}}
+{{- if or (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+yes
+{{- end -}}
+{{- end }}
+
+{{/* Head of a policy for the controller's own account, up to its matchConditions, and its binding before it. */}}
+{{- define "restart-controller.restraint" -}}
+{{- $full := include "restart-controller.fullname" .root -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $full }}-{{ .name }}
+  labels:
+    {{- include "restart-controller.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ $full }}-{{ .name }}
+  validationActions: [Deny]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: {{ $full }}-{{ .name }}
+  labels:
+    {{- include "restart-controller.labels" .root | nindent 4 }}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+      - apiGroups: [{{ .group | quote }}]
+        apiVersions: ["*"]
+        operations: {{ .operations }}
+        resources: [{{ .resource }}]
+  matchConditions:
+    - name: the-controller-itself
+      expression: request.userInfo.username == 'system:serviceaccount:{{ .root.Release.Namespace }}:{{ $full }}'
+{{- end }}
