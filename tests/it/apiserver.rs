@@ -1,8 +1,8 @@
 //! What only a real kube-apiserver can answer: whether our rules are accepted and refuse what they should, and whether
 //! preconditions and budgets mean what we take them to mean. `make it` boots one; without one these tests fail.
 //!
-//! **Invariant:** each test has a namespace of its own; the definitions are written before the first test and never again,
-//! since a changed one ends everybody's watches.
+//! **Invariant:** each test has a namespace of its own; the definitions and the policies are written before the first test
+//! and never again, since a changed definition ends everybody's watches.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it finds what it does not expect, helpers included")]
 
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A namespace, and the request in it that no controller of this version can read.
 const UNREADABLE: &str = "unreadable";
 
-/// The clients that the controller itself makes; both definitions are in force.
+/// The clients that the controller itself makes; both definitions and the policies are in force.
 async fn clients() -> (Client, Client) {
     static DEFINED: OnceLock<()> = OnceLock::new();
     assert!(
@@ -62,6 +62,7 @@ async fn define() {
         requests.list(&ListParams::default()).await.is_ok() && histories.list(&ListParams::default()).await.is_ok()
     })
     .await;
+    policies::install(&writer).await;
 }
 
 fn estimated_seconds(definition: &mut CustomResourceDefinition) -> &mut JSONSchemaProps {
