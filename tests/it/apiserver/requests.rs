@@ -150,7 +150,6 @@ async fn nothing_of_a_request_changes_but_cancel() {
         json!({"config": {"configMaps": [{"name": "web"}]}}),
         json!({"verify": {"soakSeconds": 1}}),
         json!({"progressDeadlineSeconds": 5}),
-        json!({"requestedBy": "mallory"}),
         json!({"targetRef": {"name": "other"}}),
     ];
     for change in changes {
