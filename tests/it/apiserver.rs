@@ -10,7 +10,11 @@ mod definitions;
 mod evictions;
 mod frame;
 mod leaders;
+mod policies;
+mod requester;
 mod requests;
+mod restraint;
+mod rights;
 mod running;
 mod told;
 

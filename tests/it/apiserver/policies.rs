@@ -3,7 +3,7 @@
 //! **Invariant:** what is applied is `deploy/install.yaml` as users apply it; no policy is written or changed here.
 
 use super::{PATIENCE, namespace, requests, until};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
@@ -77,13 +77,14 @@ pub async fn someone(user: &str) -> Client {
 
 /// Gives the user a role in the namespace: a Role that is made there, or a ClusterRole that exists.
 pub async fn bind(admin: &Client, namespace: &str, user: &str, mut role: Value) {
-    let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": role["metadata"]["name"]});
+    let reference =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": role["metadata"]["name"]});
     if role["kind"] == "Role" {
         role["apiVersion"] = json!("rbac.authorization.k8s.io/v1");
         apply(admin, Some(namespace), role).await;
     }
     let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": user.replace(':', ".")},
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": user.replace(' ', "-")},
         "roleRef": reference, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     });
     apply(admin, Some(namespace), binding).await;
@@ -137,7 +138,7 @@ async fn every_policy_has_a_binding_that_denies() {
 #[tokio::test]
 async fn the_api_server_finds_no_fault_in_the_types_of_any_policy() {
     let (reader, _) = super::clients().await;
-    let policies: Api<k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy> = Api::all(reader);
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(reader);
     for policy in documents().iter().filter(|document| document["kind"] == "ValidatingAdmissionPolicy") {
         let name = policy["metadata"]["name"].as_str().unwrap();
         settled("the controller manager checks types", async || {

@@ -71,7 +71,10 @@ async fn whoever_writes_it_again_the_name_stays_and_a_new_trigger_brings_a_new_o
         assert_eq!(name(&patched), "eddy", "{change}");
     }
     let mut replacement: DynamicObject = serde_json::from_value(forged("new price table", "1")).unwrap();
-    replacement.metadata.resource_version.clone_from(&raw(&edith, &space).get("web").await.unwrap().metadata.resource_version);
+    replacement
+        .metadata
+        .resource_version
+        .clone_from(&raw(&edith, &space).get("web").await.unwrap().metadata.resource_version);
     let replaced = raw(&edith, &space).replace("web", &PostParams::default(), &replacement).await.unwrap();
     assert_eq!(name(&replaced), "eddy");
     let again = Patch::Merge(json!({"spec": {"trigger": "2", "requestedBy": "mallory"}}));

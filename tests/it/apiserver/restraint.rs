@@ -4,9 +4,9 @@
 
 use super::policies::{SYSTEM, any, apply, said, settled, someone};
 use super::{clients, namespace};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 /// The controller's account with every right.
@@ -20,22 +20,27 @@ async fn controller(admin: &Client) -> Client {
     apply(admin, None, binding).await;
     let client = someone(&user).await;
     settled("the account may do everything", async || {
-        let nodes = Api::<k8s_openapi::api::core::v1::Node>::all(client.clone()).list(&kube::api::ListParams::default());
-        nodes.await.map(drop).map_err(|error| error.to_string())
+        let nodes: Api<Node> = Api::all(client.clone());
+        nodes.list(&ListParams::default()).await.map(drop).map_err(|error| error.to_string())
     })
     .await;
     client
 }
 
-fn pod() -> Value {
-    json!({
+/// A pod whose controller exists, or the garbage collector would take it.
+async fn pod(admin: &Client, space: &str) {
+    let owner = any(admin, Some(space), &map("owner", json!({})));
+    apply(admin, Some(space), map("owner", json!({}))).await;
+    let uid = owner.get("owner").await.unwrap().metadata.uid;
+    let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": "web", "labels": {"app": "web", "pod-template-hash": "abc"}, "annotations": {"team": "shop"},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-abc", "uid": "1", "controller": true}],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "controller": true}],
         },
         "spec": {"containers": [{"name": "app", "image": "app:1"}]},
-    })
+    });
+    apply(admin, Some(space), pod).await;
 }
 
 fn deployment() -> Value {
@@ -46,18 +51,18 @@ fn deployment() -> Value {
 async fn of_a_pod_it_changes_what_a_restart_needs_and_nothing_else() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "pods").await;
-    apply(&admin, Some(&space), pod()).await;
+    pod(&admin, &space).await;
     let controller = controller(&admin).await;
     let pods: Api<Pod> = Api::namespaced(controller, &space);
     let dry = PatchParams { dry_run: true, ..PatchParams::default() };
-    let attempt = async |patch: &Value| pods.patch("web", &dry, &Patch::Merge(patch)).await;
     let cost = "controller.kubernetes.io/pod-deletion-cost";
     for allowed in [
         json!({"metadata": {"labels": {"pod-template-hash": null}, "annotations": {"restart-controller.dev/detached-by": "uid"}, "ownerReferences": [deployment()]}}),
         json!({"metadata": {"labels": {"pod-template-hash": "abc"}, "ownerReferences": []}}),
         json!({"metadata": {"annotations": {cost: "-2147483648"}}}),
     ] {
-        attempt(&allowed).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
+        let patched = pods.patch("web", &dry, &Patch::Merge(&allowed)).await;
+        patched.unwrap_or_else(|error| panic!("{allowed}: {error}"));
     }
     let stranger = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "stranger", "uid": "3"});
     for (refused, sentence) in [
@@ -72,7 +77,9 @@ async fn of_a_pod_it_changes_what_a_restart_needs_and_nothing_else() {
         (json!({"metadata": {"ownerReferences": [stranger]}}), "changes no owner"),
         (json!({"metadata": {"finalizers": ["example.com/hold"]}}), "changes no finalizer"),
     ] {
-        let message = said(&attempt(&refused).await.expect_err(&refused.to_string()));
+        // Merged by name, as a container without the fields that have defaults would be no valid change.
+        let patched = pods.patch("web", &dry, &Patch::Strategic(&refused)).await;
+        let message = said(&patched.expect_err(&refused.to_string()));
         assert!(message.contains(sentence), "{refused}: {message}");
     }
 }
@@ -81,7 +88,7 @@ async fn of_a_pod_it_changes_what_a_restart_needs_and_nothing_else() {
 async fn it_deletes_a_pod_only_while_that_is_not_ready() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "deletes").await;
-    apply(&admin, Some(&space), pod()).await;
+    pod(&admin, &space).await;
     let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
     let dry = DeleteParams { dry_run: true, ..DeleteParams::default() };
     pods.delete("web", &dry).await.unwrap();
@@ -92,7 +99,8 @@ async fn it_deletes_a_pod_only_while_that_is_not_ready() {
 }
 
 fn map(name: &str, metadata: Value) -> Value {
-    let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}});
+    let mut map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}});
     map["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
     map
 }
@@ -121,7 +129,15 @@ async fn of_config_maps_it_makes_copies_and_lists_and_writes_the_data_of_others(
     let (_, admin) = clients().await;
     let space = namespace(&admin, "maps").await;
     apply(&admin, Some(&space), map("live", json!({"labels": {"app": "web"}}))).await;
-    apply(&admin, Some(&space), copy("old-copy")).await;
+    let history = json!({
+        "apiVersion": "restart-controller.dev/v1alpha1", "kind": "RestartHistory", "metadata": {"name": "web"},
+        "spec": {"targetRef": {"kind": "Deployment", "name": "web"}},
+    });
+    apply(&admin, Some(&space), history.clone()).await;
+    let mut old = copy("old-copy");
+    let uid = any(&admin, Some(&space), &history).get("web").await.unwrap().metadata.uid;
+    old["metadata"]["ownerReferences"][0]["uid"] = json!(uid);
+    apply(&admin, Some(&space), old).await;
     apply(&admin, Some("kube-system"), map("somebodys", json!({}))).await;
     let controller = controller(&admin).await;
     create(&controller, &space, &copy("copy")).await.unwrap();

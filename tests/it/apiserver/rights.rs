@@ -192,7 +192,8 @@ async fn who_may_restart_and_write_that_config_map_may_promote_and_the_most_that
     let pia = someone("pia").await;
     let request = |count: usize| {
         let maps: Vec<Value> = (0..count).map(|at| json!({"name": names[at], "from": candidates[at]})).collect();
-        let hooks: Vec<Value> = (0..8).map(|at| json!({"name": format!("hook-{at}"), "job": {"template": {}}})).collect();
+        let hooks: Vec<Value> =
+            (0..8).map(|at| json!({"name": format!("hook-{at}"), "job": {"template": {}}})).collect();
         let mut object = minimal("most");
         object["spec"]["config"] = json!({"configMaps": maps});
         object["spec"]["hooks"] = json!({"pre": hooks, "post": hooks});
