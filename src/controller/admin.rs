@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// What the controller still waits for before it is ready.
 #[derive(Clone, Debug)]
 pub struct Health {
-    outstanding: Arc<Mutex<BTreeSet<&'static str>>>,
+    outstanding: Arc<Mutex<BTreeMap<&'static str, String>>>,
     /// Whether the loops still answer.
     pub watchdog: Watchdog,
 }
@@ -35,7 +35,13 @@ impl Health {
     /// Not ready before each of `outstanding` is [`done`](Self::done).
     #[must_use]
     pub fn waiting_for(outstanding: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { outstanding: Arc::new(Mutex::new(outstanding.into_iter().collect())), watchdog: Watchdog::start() }
+        let outstanding = outstanding.into_iter().map(|what| (what, what.to_owned())).collect();
+        Self { outstanding: Arc::new(Mutex::new(outstanding)), watchdog: Watchdog::start() }
+    }
+
+    /// Not ready, or no longer, before `what` is done; `why` is what readiness says of it.
+    pub fn wait(&self, what: &'static str, why: String) {
+        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner).insert(what, why);
     }
 
     /// `what` is no longer waited for.
@@ -43,8 +49,8 @@ impl Health {
         self.outstanding.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
 
-    fn missing(&self) -> Vec<&'static str> {
-        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    fn missing(&self) -> Vec<String> {
+        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 

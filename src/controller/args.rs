@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** only where and how to run; what a restart does is configured in the file (DESIGN 4).
 
+use super::admission::Policy;
 use super::leader::Settings;
 use super::telemetry::Format;
 use k8s_openapi::jiff::SignedDuration;
@@ -33,6 +34,10 @@ pub struct Args {
     /// The pod that Events name as their source, and the Lease as its holder.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: Option<String>,
+    /// Begin no restart without this policy and its binding of the same name, `ValidatingAdmissionPolicy/NAME` or
+    /// `MutatingAdmissionPolicy/NAME`; repeat, or separate by commas.
+    #[arg(long, value_name = "KIND/NAME", value_delimiter = ',')]
+    pub require_admission: Vec<Policy>,
     /// Act only while holding the Lease; `false` only where no other replica runs.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub leader_elect: bool,

@@ -5,7 +5,7 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{config, edges, events, hooks, keys, memory, metrics, orphans, sidecars};
+use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub struct Context {
     pub leader: Leader,
     /// The namespace that the controller runs in.
     pub namespace: String,
+    /// Whether the policies are there without which no restart begins.
+    pub admission: admission::Admission,
     /// The configuration as it is now.
     pub config: config::Handle,
     /// The key that signs commands to sidecars.

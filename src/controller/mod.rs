@@ -6,6 +6,7 @@
 
 mod act;
 pub mod admin;
+pub mod admission;
 pub mod args;
 mod backoff;
 mod baseline;
@@ -38,6 +39,7 @@ pub use args::Args;
 pub use error::Error;
 
 use admin::Health;
+use admission::Admission;
 use context::Context;
 use futures::{StreamExt as _, stream};
 use kube::runtime::controller::Error as LoopError;
@@ -116,6 +118,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     };
     let writer = leader.fenced(writer);
     let context = Context {
+        admission: Admission::follow(reader.clone(), args.require_admission.clone(), health.clone()),
         events: events::Events::new(writer.clone(), args.pod_name.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()),
         reader,

@@ -26,6 +26,13 @@ yes
 {{- end -}}
 {{- end }}
 
+{{/* The policies without which no restart begins, as --require-admission takes them. */}}
+{{- define "restart-controller.policies" -}}
+ValidatingAdmissionPolicy/restartrequests.restart-controller.dev
+{{- if include "restart-controller.stamps" . }},MutatingAdmissionPolicy/requester.restart-controller.dev{{ end }}
+{{- range list "pods" "configmaps" "jobs" "secrets" }},ValidatingAdmissionPolicy/{{ include "restart-controller.fullname" $ }}-{{ . }}{{ end }}
+{{- end }}
+
 {{/* Head of a policy for the controller's own account, up to its matchConditions, and its binding before it. */}}
 {{- define "restart-controller.restraint" -}}
 {{- $full := include "restart-controller.fullname" .root -}}

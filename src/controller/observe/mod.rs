@@ -62,6 +62,9 @@ pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Opt
 async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
     let mut observed = view(&facts, &ctx.config.current(), ctx.keys.id(), &mut run, Instant::now());
+    if let (Some(message), true) = (ctx.admission.missing(), read::before_the_run(&facts.request)) {
+        observed.hold = Some(Hold { message, bounded: false });
+    }
     let batch: Vec<&Pod> =
         batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
     let step = observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
