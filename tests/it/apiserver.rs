@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it finds what it does not expect, helpers included")]
 
+mod admission;
 mod definitions;
 mod evictions;
 mod frame;
