@@ -8,6 +8,7 @@ mod controller_killed;
 mod failing_configuration;
 mod force;
 mod hooks;
+mod injection;
 mod input;
 mod killed_by_others;
 mod known_good;
@@ -56,6 +57,8 @@ pub fn under_load() -> Vec<Scenario> {
         "force waits for no request, the pods' own end for those it has time for", "force", force::under_load;
         "maxParallel as a count and a percentage: never more pods at once", "parallel", max_parallel::count_and_percent;
         "a hook that fails after the restart: everything goes back and nothing is lost", "hook-after", hooks::http::failing_after;
+        "the sidecar injected by the policy into pods that ask for it: nothing is lost", "injected", injection::by_policy;
+        "the sidecar put in by the kustomize component: nothing is lost", "component", injection::by_component;
         "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
         "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
     }

@@ -45,6 +45,11 @@ impl Template {
         Self::read("DaemonSet", "web", "deploy/samples/daemonset.yaml")
     }
 
+    /// A Deployment and what goes with it, from elsewhere.
+    pub fn of(name: &'static str, documents: Vec<Value>) -> Self {
+        Self { kind: "Deployment", name, documents }
+    }
+
     fn read(kind: &'static str, name: &'static str, file: &str) -> Result<Self> {
         Ok(Self { kind, name, documents: documents(&with_images(&std::fs::read_to_string(path(file))?))? })
     }

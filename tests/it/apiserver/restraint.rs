@@ -182,7 +182,9 @@ async fn of_jobs_it_makes_hooks_under_the_default_account_and_of_secrets_its_key
         })
     };
     create(&controller, &space, &job("pre-hook", "default")).await.unwrap();
-    assert!(said(&create(&controller, &space, &job("pre-hook", "builder")).await.unwrap_err()).contains("another account"));
+    assert!(
+        said(&create(&controller, &space, &job("pre-hook", "builder")).await.unwrap_err()).contains("another account")
+    );
     assert!(said(&create(&controller, &space, &job("other", "default")).await.unwrap_err()).contains("but its hooks"));
     let secret = |name: &str, kind: &str| json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}}});
     create(&controller, SYSTEM, &secret("restart-controller-keys", "Opaque")).await.unwrap();
