@@ -31,6 +31,22 @@ fn the_chart_without_definitions_and_with_other_values_is_what_was_asked_for() {
 }
 
 #[test]
+fn before_1_36_nobody_stamps_or_injects_and_what_stamps_is_not_required() {
+    let text = render(&["--kube-version", "1.35"]);
+    assert!(!text.contains("MutatingAdmissionPolicy"), "{text}");
+    assert!(text.contains("!has(object.spec.requestedBy) || object.spec.requestedBy == request.userInfo.username"));
+    assert!(text.contains("--require-admission, \"ValidatingAdmissionPolicy/restartrequests.restart-controller.dev,"));
+    let known = render(&["--kube-version", "1.35", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"]);
+    assert!(known.contains("name: requester.restart-controller.dev") && known.contains("name: inject.restart-controller.dev"));
+}
+
+#[test]
+fn without_policies_none_is_rendered_or_required() {
+    let text = render(&["--set", "admission.enabled=false,admission.require=false,injection.enabled=false"]);
+    assert!(!text.contains("AdmissionPolicy") && !text.contains("--require-admission"), "{text}");
+}
+
+#[test]
 fn a_value_that_the_chart_does_not_know_is_refused() {
     let (success, _, error) = template(&["--set", "restart.maxWaitSecond=60"]);
     assert!(!success && error.contains("maxWaitSecond"), "{error}");
