@@ -36,8 +36,16 @@ fn before_1_36_nobody_stamps_or_injects_and_what_stamps_is_not_required() {
     assert!(!text.contains("MutatingAdmissionPolicy"), "{text}");
     assert!(text.contains("!has(object.spec.requestedBy) || object.spec.requestedBy == request.userInfo.username"));
     assert!(text.contains("--require-admission, \"ValidatingAdmissionPolicy/restartrequests.restart-controller.dev,"));
-    let known = render(&["--kube-version", "1.35", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"]);
-    assert!(known.contains("name: requester.restart-controller.dev") && known.contains("name: inject.restart-controller.dev"));
+    let known = render(&[
+        "--kube-version",
+        "1.35",
+        "--api-versions",
+        "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+    ]);
+    assert!(
+        known.contains("name: requester.restart-controller.dev")
+            && known.contains("name: inject.restart-controller.dev")
+    );
 }
 
 #[test]

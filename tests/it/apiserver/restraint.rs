@@ -186,6 +186,18 @@ async fn of_jobs_it_makes_hooks_under_the_default_account_and_of_secrets_its_key
         said(&create(&controller, &space, &job("pre-hook", "builder")).await.unwrap_err()).contains("another account")
     );
     assert!(said(&create(&controller, &space, &job("other", "default")).await.unwrap_err()).contains("but its hooks"));
+    let mut privileged = job("pre-hook", "default");
+    let path = "/spec/template/spec/containers/0";
+    privileged.pointer_mut(path).unwrap()["securityContext"] = json!({"privileged": true});
+    let mut on_the_host = job("pre-hook", "default");
+    on_the_host["spec"]["template"]["spec"]["volumes"] = json!([{"name": "root", "hostPath": {"path": "/"}}]);
+    let mut in_its_network = job("post-hook", "default");
+    in_its_network["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
+    for job in [privileged, on_the_host, in_its_network] {
+        assert!(said(&create(&controller, &space, &job).await.unwrap_err()).contains("a way to the node"));
+    }
+    let protected = create(&controller, "kube-system", &job("pre-hook", "default")).await;
+    assert!(said(&protected.unwrap_err()).contains("runs no Job in kube-system"));
     let secret = |name: &str, kind: &str| json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}}});
     create(&controller, SYSTEM, &secret("restart-controller-keys", "Opaque")).await.unwrap();
     said(&create(&controller, SYSTEM, &secret("other", "Opaque")).await.unwrap_err());
