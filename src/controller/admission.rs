@@ -51,7 +51,7 @@ impl Admission {
     pub fn follow(reader: Client, required: Vec<Policy>, health: Health) -> Self {
         let admission = Self::default();
         if !required.is_empty() {
-            admission.found(Some(format!("{POLICIES} have not been looked for yet")), &health);
+            admission.found(Some("not looked for yet".to_owned()), &health);
             tokio::spawn(admission.clone().look(reader, required, health));
         }
         admission
@@ -60,14 +60,14 @@ impl Admission {
     /// Why no restart may begin.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(sentence)
     }
 
     async fn look(self, reader: Client, required: Vec<Policy>, health: Health) {
         loop {
             match lacking(&reader, &required).await {
                 Ok(lacking) if lacking.is_empty() => self.found(None, &health),
-                Ok(lacking) => self.found(Some(sentence(&lacking)), &health),
+                Ok(lacking) => self.found(Some(lacking.join(", ")), &health),
                 // What was known stays so.
                 Err(error) => tracing::warn!(%error, "the admission policies cannot be read"),
             }
@@ -77,12 +77,12 @@ impl Admission {
 
     fn found(&self, missing: Option<String>, health: &Health) {
         match &missing {
-            Some(message) => health.wait(POLICIES, message.clone()),
+            Some(lacking) => health.wait(POLICIES, format!("{POLICIES}: {lacking}")),
             None => health.done(POLICIES),
         }
         let mut known = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*known, &missing) {
-            (old, Some(message)) if old.as_ref() != Some(message) => tracing::warn!(message, "no restart begins"),
+            (old, Some(lacking)) if old.as_ref() != Some(lacking) => tracing::warn!(lacking, "no restart begins"),
             (Some(_), None) => tracing::info!("the admission policies are in place"),
             (Some(_) | None, Some(_)) | (None, None) => {}
         }
@@ -90,10 +90,9 @@ impl Admission {
     }
 }
 
-fn sentence(lacking: &[String]) -> String {
+fn sentence(lacking: &str) -> String {
     format!(
-        "no restart begins without the policies that say who may: {}; install them (admission.enabled of the chart), or do without (admission.require)",
-        lacking.join(", ")
+        "no restart begins without the policies that say who may: {lacking}; install them (admission.enabled of the chart), or do without (admission.require)"
     )
 }
 
