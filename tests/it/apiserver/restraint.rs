@@ -178,7 +178,7 @@ async fn of_jobs_it_makes_hooks_under_the_default_account_and_of_secrets_its_key
         let pod = json!({"restartPolicy": "Never", "serviceAccountName": account, "containers": [{"name": "check", "image": "check:1"}]});
         json!({
             "apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": pod}},
-            "metadata": {"name": "check", "labels": {"restart-controller.dev/role": role, "restart-controller.dev/workload-uid": "1"}},
+            "metadata": {"name": "check", "labels": {"restart-controller.dev/role": role, "restart-controller.dev/run": "1"}},
         })
     };
     create(&controller, &space, &job("pre-hook", "default")).await.unwrap();
