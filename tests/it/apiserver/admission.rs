@@ -67,7 +67,7 @@ async fn without_a_policy_that_it_requires_it_is_not_ready_and_requests_wait_unt
     let completed =
         await_condition(raw(&admin, &space), "web", |request: Option<&DynamicObject>| phase(request, "Completed"));
     tokio::time::timeout(PATIENCE, completed).await.expect("the request goes on").unwrap();
-    assert!(running.get("/readyz").await.starts_with("HTTP/1.1 200"));
+    until("it is ready", || async { running.get("/readyz").await.starts_with("HTTP/1.1 200") }).await;
     for object in [binding, definition] {
         any(&admin, None, &object).delete(&name, &DeleteParams::default()).await.unwrap();
     }
