@@ -174,4 +174,5 @@ fn request(kind: Kind, id: u64) -> Vec<u8> {
 
 fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
+    drop(stream);
 }

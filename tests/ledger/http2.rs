@@ -46,57 +46,72 @@ async fn connect(sidecar: SocketAddr) -> SendRequest<Bytes> {
     send
 }
 
-/// Whether the connection took the request.
+/// Whether the connection took the request. One that has sent GOAWAY meanwhile has not (RFC 9113 section 6.8), whatever
+/// the client had sent of it: the ledger would see it if the app had got it all the same.
 async fn ask(send: SendRequest<Bytes>, id: u64, truth: &Truth) -> bool {
     let kind = Kind::of(id);
     let Ok(mut send) = send.ready().await else { return false };
-    let beginning = (kind == Kind::ClientResets).then(|| truth.beginning(id));
+    let mut beginning = Box::pin(truth.beginning(id));
     let request = Request::get(format!("http://a/{id:x}")).body(()).unwrap();
     let upload = kind.upload(id);
-    let Ok((answer, mut body)) = send.send_request(request, upload.is_none()) else { return false };
+    let Ok((mut answer, mut body)) = send.send_request(request, upload.is_none()) else { return false };
     drop(send);
     if let Some(size) = upload {
         body.send_data(vec![b'b'; size].into(), true).unwrap();
     }
-    if let Some(beginning) = beginning {
-        beginning.await;
-        truth.end(id);
-        body.send_reset(Reason::CANCEL);
-    } else {
-        let got = whole(answer, kind, id, truth, &mut body).await;
-        let right = match kind {
-            Kind::AppResets | Kind::AppResetsInMidAnswer => got.is_none(),
-            Kind::ClientResetsInMidAnswer => true,
-            _ => got.is_some_and(|got| got == self::body(id).as_bytes()),
-        };
-        if !right {
-            truth.is_wrong(format!("{kind:?} {id} of HTTP/2 had another answer"));
+    let got = if kind == Kind::ClientResets {
+        tokio::select! {
+            () = &mut beginning => {
+                truth.end(id);
+                body.send_reset(Reason::CANCEL);
+                Ok(None)
+            }
+            early = &mut answer => Err(early.err().unwrap_or_else(|| Reason::INTERNAL_ERROR.into())),
         }
+    } else {
+        whole(answer, kind, id, truth, &mut body).await
+    };
+    if let Err(error) = &got
+        && error.is_go_away()
+        && error.reason() == Some(Reason::NO_ERROR)
+    {
+        truth.again();
+        return false;
+    }
+    let right = match (kind, &got) {
+        (Kind::AppResets | Kind::AppResetsInMidAnswer, Err(error)) => error.is_reset(),
+        (Kind::ClientResets | Kind::ClientResetsInMidAnswer, Ok(None)) => true,
+        (Kind::AppResets | Kind::AppResetsInMidAnswer | Kind::ClientResets | Kind::ClientResetsInMidAnswer, _) => false,
+        (_, Ok(Some(got))) => got == self::body(id).as_bytes(),
+        (_, _) => false,
+    };
+    if !right {
+        truth.is_wrong(format!("{kind:?} {id} of HTTP/2 got {got:?}"));
     }
     truth.done();
     true
 }
 
-/// The whole body of the answer; nothing if it was reset by either side.
+/// The whole body of the answer; nothing if the client has reset it.
 async fn whole(
     answer: h2::client::ResponseFuture,
     kind: Kind,
     id: u64,
     truth: &Truth,
     request: &mut h2::SendStream<Bytes>,
-) -> Option<Vec<u8>> {
-    let mut answer = answer.await.ok()?.into_body();
+) -> Result<Option<Vec<u8>>, h2::Error> {
+    let mut answer = answer.await?.into_body();
     let mut got = Vec::new();
     while let Some(data) = answer.data().await {
-        let data = data.ok()?;
+        let data = data?;
         got.extend_from_slice(&data);
-        answer.flow_control().release_capacity(data.len()).ok()?;
+        answer.flow_control().release_capacity(data.len())?;
         if kind == Kind::ClientResetsInMidAnswer {
             truth.end(id);
             request.send_reset(Reason::CANCEL);
-            return None;
+            return Ok(None);
         }
     }
-    answer.trailers().await.ok()?;
-    Some(got)
+    answer.trailers().await?;
+    Ok(Some(got))
 }

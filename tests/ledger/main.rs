@@ -59,8 +59,9 @@ async fn count_against_the_truth(requests: u64) {
     app.abort();
     let (checks, most_open) = truth.checks();
     let rate = f64::from(u32::try_from(requests).unwrap()) / took.as_secs_f64();
+    let again = truth.again_count();
     println!(
-        "{requests} requests in {took:.1?} ({rate:.0}/s), at most {most_open} open, the count checked {checks} times"
+        "{requests} requests in {took:.1?} ({rate:.0}/s), at most {most_open} open, the count checked {checks} times, {again} sent again after GOAWAY"
     );
     let wrong = truth.verdict();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -81,8 +82,8 @@ fn start_sidecar(app: SocketAddr) -> Sidecar {
     std::thread::spawn(move || {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             tell.send(sidecar::start(*run).await.unwrap()).unwrap();
-            std::future::pending::<()>().await
-        })
+            std::future::pending::<()>().await;
+        });
     });
     told.recv().unwrap()
 }
