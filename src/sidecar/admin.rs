@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** nothing here counts as a request, and only a signed command changes anything.
 
+use super::descriptors::Room;
 use super::drain::Refused;
+use super::listen;
 use super::metrics;
 use super::readiness::{self, ReadinessUrl};
 use super::state::Shared;
@@ -41,14 +43,18 @@ pub struct Admin {
 }
 
 /// Serves the admin port as long as the process runs.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, room: Room) {
     loop {
+        let one = room.one().await;
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(serve_connection(stream, Arc::clone(&admin)))),
-            Err(error) => {
-                tracing::warn!(%error, "an admin connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok((stream, _)) => {
+                let admin = Arc::clone(&admin);
+                tokio::spawn(async move {
+                    serve_connection(stream, admin).await;
+                    drop(one);
+                });
             }
+            Err(error) => listen::wait_out(&error).await,
         }
     }
 }

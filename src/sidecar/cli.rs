@@ -80,10 +80,13 @@ pub struct Run {
     /// How long a connection to the app is kept idle; must be below the app's own limit.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(..=600_000))]
     pub upstream_idle_millis: u32,
+    /// Most client connections at a time; by default as many as the limit of open files allows, with one to the app each.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
     /// Longest time for the head of a request to arrive once it has begun.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub head_timeout_seconds: u32,
-    /// Longest time for a client of HTTP/2 to take any byte of an answer that waits for it.
+    /// Longest time for a client to take nothing of an answer that waits for it, or (HTTP/1.1) to send nothing of a body.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub stall_timeout_seconds: u32,
     /// Most requests at a time on one connection of HTTP/2.

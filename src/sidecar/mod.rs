@@ -11,6 +11,7 @@ pub mod admin;
 pub mod arrivals;
 pub mod cli;
 pub mod count;
+pub mod descriptors;
 pub mod drain;
 pub mod http;
 pub mod http2;
@@ -18,11 +19,13 @@ pub mod listen;
 pub mod metrics;
 pub mod observe;
 pub mod readiness;
+pub mod seldom;
 pub mod state;
 pub mod tcp;
 pub mod termination;
 
 use cli::{Cli, Mode, Run, Verb};
+use descriptors::Room;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -92,53 +95,63 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         admin: admin.local_addr().map_err(|error| error.to_string())?,
     };
     let app = arguments.upstream;
+    let most = descriptors::limits();
+    let room = Room::new(arguments.max_connections.map_or(most.clients, |count| count as usize));
     match (arguments.mode, traffic) {
-        (Mode::Http, Some(traffic)) => start_http(traffic, http_relay(&arguments, Arc::clone(&shared))),
-        (Mode::Tcp, Some(traffic)) => start_tcp(traffic, tcp::Relay { shared: Arc::clone(&shared), app }),
+        (Mode::Http, Some(traffic)) => start_http(traffic, room, http_relay(&arguments, Arc::clone(&shared))),
+        (Mode::Tcp, Some(traffic)) => start_tcp(traffic, room, tcp::Relay { shared: Arc::clone(&shared), app }),
         (_, _) => start_observing(app.port(), limits.quiet, Arc::clone(&shared))?,
     }
     tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
     let readiness_url = arguments.readiness_url;
-    tokio::spawn(admin::serve(admin, Arc::new(admin::Admin { shared, app, readiness_url, limits })));
+    tokio::spawn(admin::serve(
+        admin,
+        Arc::new(admin::Admin { shared, app, readiness_url, limits }),
+        Room::new(most.admin),
+    ));
     Ok(sidecar)
 }
 
 fn http_relay(arguments: &Run, shared: Arc<state::Shared>) -> http::connection::Relay {
+    let stall = Duration::from_secs(arguments.stall_timeout_seconds.into());
     http::connection::Relay {
         shared,
         pool: http::pool::Pool::new(arguments.upstream, millis(arguments.upstream_idle_millis)),
         head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
-        http2: http2::Limits {
-            streams: arguments.http2_max_streams,
-            window: arguments.http2_window_kib * 1024,
-            stall: Duration::from_secs(arguments.stall_timeout_seconds.into()),
-        },
+        stall,
+        http2: http2::Limits { streams: arguments.http2_max_streams, window: arguments.http2_window_kib * 1024, stall },
     }
 }
 
-fn start_http(traffic: TcpListener, relay: http::connection::Relay) {
+fn start_http(traffic: TcpListener, room: Room, relay: http::connection::Relay) {
     let relay = Arc::new(relay);
     let expiring = Arc::clone(&relay);
     tokio::spawn(async move { expiring.pool.expire().await });
     tokio::spawn(async move {
-        let start = |client| {
+        let start = |client, room| {
             let relay = Arc::clone(&relay);
-            tokio::spawn(async move { http::connection::serve(client, &relay).await });
+            tokio::spawn(async move {
+                http::connection::serve(client, &relay).await;
+                drop(room);
+            });
         };
-        listen::serve(traffic, &relay.shared, start).await
+        listen::serve(traffic, &room, &relay.shared, start).await
     });
 }
 
-fn start_tcp(traffic: TcpListener, relay: tcp::Relay) {
+fn start_tcp(traffic: TcpListener, room: Room, relay: tcp::Relay) {
     let relay = Arc::new(relay);
     tokio::spawn(async move {
-        let start = |client| {
+        let start = |client, room| {
             let relay = Arc::clone(&relay);
-            tokio::spawn(async move { tcp::serve(client, &relay).await });
+            tokio::spawn(async move {
+                tcp::serve(client, &relay).await;
+                drop(room);
+            });
         };
-        listen::serve(traffic, &relay.shared, start).await
+        listen::serve(traffic, &room, &relay.shared, start).await
     });
 }
 

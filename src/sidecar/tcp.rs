@@ -33,7 +33,7 @@ pub async fn serve(client: TcpStream, relay: &Relay) {
         return socket::reset(client);
     };
     socket::prepare(&app);
-    match tunnel::run(&client, &app, &mut Buffer::default(), &mut Buffer::default()).await {
+    match tunnel::run(&client, &app, &mut Buffer::default(), &mut Buffer::default(), None).await {
         End::CutShort => {
             socket::reset(client);
             socket::reset(app);

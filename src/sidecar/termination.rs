@@ -154,8 +154,7 @@ pub async fn hear(listener: UnixListener, shared: &Shared) {
                 let _ = caller.write_all(b"ok").await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the control socket failed");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                super::listen::wait_out(&error).await;
             }
         }
     }

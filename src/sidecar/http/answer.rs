@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode};
 pub enum Answer {
     /// The request is malformed or ambiguous.
     BadRequest(&'static str),
-    /// Its head did not arrive in time.
+    /// Its head did not arrive in time, or its body stopped coming.
     Timeout,
     /// Its head is too large.
     TooLarge,
@@ -46,7 +46,7 @@ impl Answer {
     fn why(self) -> &'static str {
         match self {
             Self::BadRequest(why) | Self::BadGateway(why) => why,
-            Self::Timeout => "the head of the request took too long to arrive",
+            Self::Timeout => "the request took too long to arrive",
             Self::TooLarge => "the head of the request is too large",
             Self::Draining => "this pod is being restarted",
         }

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Size of a buffer. A head may be longer: the buffer doubles for it, up to what [`super::head::MAX_HEAD`] allows.
@@ -105,6 +106,24 @@ impl Buffer {
     /// What the socket reports.
     pub async fn pass_on(&mut self, count: usize, stream: &TcpStream) -> io::Result<()> {
         socket::write_all(stream, &self.bytes()[..count]).await?;
+        self.consume(count);
+        Ok(())
+    }
+
+    /// The same to a receiver that may not stand still for longer than `limit`, if there is one.
+    ///
+    /// # Errors
+    /// What the socket reports; `TimedOut` for a receiver that took nothing for so long.
+    pub async fn pass_on_within(
+        &mut self,
+        count: usize,
+        stream: &TcpStream,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
+        match limit {
+            Some(limit) => socket::write_all_within(stream, &self.bytes()[..count], limit).await?,
+            None => socket::write_all(stream, &self.bytes()[..count]).await?,
+        }
         self.consume(count);
         Ok(())
     }

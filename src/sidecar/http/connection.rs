@@ -35,6 +35,8 @@ pub struct Relay {
     pub pool: Pool,
     /// Longest time for a head to arrive once its first byte has.
     pub head_timeout: Duration,
+    /// How long a client may stand still in the midst of a message: take nothing of an answer, or send nothing of a body.
+    pub stall: Duration,
     /// Limits of the connections that speak HTTP/2.
     pub http2: http2::Limits,
 }
@@ -221,7 +223,7 @@ impl<'a> Connection<'a> {
 
     async fn answer(&self, answer: Answer, to_head: bool) -> End {
         self.relay.shared.answered_itself(answer.status());
-        match socket::write_all(self.client, &answer.bytes(to_head)).await {
+        match socket::write_all_within(self.client, &answer.bytes(to_head), self.relay.stall).await {
             Ok(()) => End::Answered,
             Err(_) => End::Gone,
         }

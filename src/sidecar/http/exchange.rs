@@ -13,8 +13,9 @@ use super::response::{self, Ending};
 use super::{Malformed, socket, tunnel};
 use crate::sidecar::count::Share;
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -25,13 +26,18 @@ pub struct Progress {
     request_sent: AtomicBool,
     app_refuses_more: AtomicBool,
     client_half_closed: AtomicBool,
+    /// Heads that the app has sent, interim and final.
+    pub heads: AtomicU32,
     /// Bytes of the final answer may have been written to the client.
     pub answer_begun: AtomicBool,
+    answer_ended: AtomicBool,
 }
 
 /// Why the request's direction ends the exchange.
 enum Stop {
     ClientGone,
+    /// It has sent nothing of the body for too long.
+    Stalled,
     Malformed(Malformed),
 }
 
@@ -79,9 +85,9 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
             let inbound = &mut connection.inbound;
             Next::End(if request.websocket {
                 let last_call = relay.shared.last_call();
-                tunnel::run_websocket(client, app, inbound, &mut outbound, &last_call).await
+                tunnel::run_websocket(client, app, inbound, &mut outbound, &last_call, relay.stall).await
             } else {
-                tunnel::run(client, app, inbound, &mut outbound).await
+                tunnel::run(client, app, inbound, &mut outbound, Some(relay.stall)).await
             })
         }
         outcome => exchange.next(&outcome),
@@ -108,6 +114,7 @@ impl Exchange<'_> {
                 && let Poll::Ready(ending) = answering.as_mut().poll(context)
             {
                 ended = Some(ending);
+                self.set(&self.progress.answer_ended);
             }
             if let Some(ending) = ended.filter(|ending| self.is_over(*ending)) {
                 return Poll::Ready(Outcome::Ended(ending));
@@ -181,12 +188,32 @@ impl Exchange<'_> {
             if body.is_done() {
                 return Ok(true);
             }
-            match inbound.fill(self.client).await {
+            match self.more_of_body(inbound).await? {
                 Ok(0) | Err(_) => return Err(Stop::ClientGone),
                 Ok(_) => unsent = body.advance(inbound.bytes()).map_err(Stop::Malformed)?,
             }
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// Waits for more of the body, as long as the client may be the one that waits: for `100 Continue`, or for an answer
+    /// that is under way. Else its silence has a limit.
+    async fn more_of_body(&self, inbound: &mut Buffer) -> Result<io::Result<usize>, Stop> {
+        let mut heads = self.progress.heads.load(Ordering::Relaxed);
+        loop {
+            let filled = tokio::time::timeout(self.relay.stall, inbound.fill(self.client)).await;
+            let before = std::mem::replace(&mut heads, self.progress.heads.load(Ordering::Relaxed));
+            match filled {
+                Ok(filled) => return Ok(filled),
+                Err(_) if heads > before || self.client_may_wait(heads) => {}
+                Err(_) => return Err(Stop::Stalled),
+            }
+        }
+    }
+
+    fn client_may_wait(&self, heads: u32) -> bool {
+        let answering = self.is(&self.progress.answer_begun) && !self.is(&self.progress.answer_ended);
+        answering || (self.request.expects_continue && heads == 0)
     }
 
     /// Whether the app has the whole request.
@@ -206,10 +233,15 @@ impl Exchange<'_> {
                 }
             }
             Outcome::Ended(Ending::NoAnswer(why)) => Next::Answer(Answer::BadGateway(why)),
+            Outcome::Stopped(Stop::Stalled) if !self.is(&self.progress.answer_begun) => Next::Answer(Answer::Timeout),
+            // The answer is whole: the client may read it before it learns that nobody waits for the rest of its body.
+            Outcome::Stopped(Stop::Stalled) if self.is(&self.progress.answer_ended) => Next::End(End::Answered),
             Outcome::Stopped(Stop::Malformed(malformed)) if !self.is(&self.progress.answer_begun) => {
                 Next::Answer((*malformed).into())
             }
-            Outcome::Ended(Ending::CutShort) | Outcome::Stopped(Stop::Malformed(_)) => Next::End(End::CutShort),
+            Outcome::Ended(Ending::CutShort) | Outcome::Stopped(Stop::Malformed(_) | Stop::Stalled) => {
+                Next::End(End::CutShort)
+            }
             Outcome::Ended(Ending::ClientGone | Ending::Tunnel) | Outcome::Stopped(Stop::ClientGone) => {
                 Next::End(End::Gone)
             }

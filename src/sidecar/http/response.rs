@@ -9,6 +9,7 @@ use super::close_header::with_close;
 use super::exchange::Exchange;
 use super::head::{self, Framing, Method, ResponseHead};
 use super::socket::{self, Peek};
+use std::io;
 use std::sync::atomic::Ordering;
 
 /// How an answer ended.
@@ -41,6 +42,7 @@ pub async fn relay(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Ending {
 async fn answer(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<Ending, Ending> {
     let head = loop {
         let head = read_head(exchange, outbound).await?;
+        exchange.progress.heads.fetch_add(1, Ordering::Relaxed);
         if head.status >= 200 {
             break head;
         }
@@ -83,7 +85,8 @@ async fn final_answer(exchange: &Exchange<'_>, outbound: &mut Buffer, head: Resp
     if asks_to_leave {
         let mut edited = with_close(&outbound.bytes()[..head.length]);
         edited.extend_from_slice(&outbound.bytes()[head.length..first]);
-        socket::write_all(exchange.client, &edited).await.map_err(|_| Ending::ClientGone)?;
+        let written = socket::write_all_within(exchange.client, &edited, exchange.relay.stall).await;
+        written.map_err(|error| not_taken(&error))?;
         outbound.consume(first);
     } else {
         pass_on(exchange, outbound, first).await?;
@@ -117,5 +120,11 @@ async fn pass_body(exchange: &Exchange<'_>, outbound: &mut Buffer, body: &mut Bo
 }
 
 async fn pass_on(exchange: &Exchange<'_>, outbound: &mut Buffer, count: usize) -> Result<(), Ending> {
-    outbound.pass_on(count, exchange.client).await.map_err(|_| Ending::ClientGone)
+    let passed = outbound.pass_on_within(count, exchange.client, Some(exchange.relay.stall)).await;
+    passed.map_err(|error| not_taken(&error))
+}
+
+/// A client that stands still is reset: an orderly close would leave what it does not take with the kernel.
+fn not_taken(error: &io::Error) -> Ending {
+    if error.kind() == io::ErrorKind::TimedOut { Ending::CutShort } else { Ending::ClientGone }
 }

@@ -99,6 +99,26 @@ pub async fn write_some(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// Writes all of `bytes` to a receiver that may not stand still for longer than `limit`.
+///
+/// # Errors
+/// What the socket reports; `TimedOut` for a receiver that took nothing for so long.
+pub async fn write_all_within(stream: &TcpStream, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            // Boxed: it is rare, and a connection should not own room for it.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Box::pin(tokio::time::timeout(limit, stream.writable())).await??;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Tells the peer that no more will come. One that has gone already need not be told.
 pub fn shut_write(stream: &TcpStream) {
     let _ = SockRef::from(stream).shutdown(Shutdown::Write);

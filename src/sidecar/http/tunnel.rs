@@ -15,17 +15,24 @@ use tokio::sync::watch;
 /// How long the two sides of a WebSocket may take to finish their message and to confirm the close.
 const GOODBYE: Duration = Duration::from_millis(800);
 
-/// Runs until the tunnel ends. What was read already goes first.
-pub async fn run(client: &TcpStream, app: &TcpStream, inbound: &mut Buffer, outbound: &mut Buffer) -> End {
-    match tokio::try_join!(one_way(client, app, inbound), one_way(app, client, outbound)) {
+/// Runs until the tunnel ends. What was read already goes first. `stall`: how long the client may take nothing of what
+/// waits for it.
+pub async fn run(
+    client: &TcpStream,
+    app: &TcpStream,
+    inbound: &mut Buffer,
+    outbound: &mut Buffer,
+    stall: Option<Duration>,
+) -> End {
+    match tokio::try_join!(one_way(client, app, inbound, None), one_way(app, client, outbound, stall)) {
         Ok(_) => End::Answered,
         Err(_) => End::CutShort,
     }
 }
 
-async fn one_way(from: &TcpStream, to: &TcpStream, buffer: &mut Buffer) -> io::Result<()> {
+async fn one_way(from: &TcpStream, to: &TcpStream, buffer: &mut Buffer, stall: Option<Duration>) -> io::Result<()> {
     loop {
-        buffer.pass_on(buffer.bytes().len(), to).await?;
+        buffer.pass_on_within(buffer.bytes().len(), to, stall).await?;
         if buffer.fill(from).await? == 0 {
             socket::shut_write(to);
             return Ok(());
@@ -41,9 +48,11 @@ pub async fn run_websocket(
     inbound: &mut Buffer,
     outbound: &mut Buffer,
     last_call: &watch::Receiver<bool>,
+    stall: Duration,
 ) -> End {
-    let up = Websocket { from: client, to: app, close: &MASKED_CLOSE_1001, last_call: last_call.clone() };
-    let down = Websocket { from: app, to: client, close: &CLOSE_1001, last_call: last_call.clone() };
+    let up = Websocket { from: client, to: app, close: &MASKED_CLOSE_1001, last_call: last_call.clone(), stall: None };
+    let stall = Some(stall);
+    let down = Websocket { from: app, to: client, close: &CLOSE_1001, last_call: last_call.clone(), stall };
     let both = async { tokio::try_join!(up.run(inbound), down.run(outbound)) };
     tokio::select! {
         ended = both => if ended.is_ok() { End::Answered } else { End::CutShort },
@@ -69,6 +78,7 @@ struct Websocket<'a> {
     to: &'a TcpStream,
     close: &'a [u8],
     last_call: watch::Receiver<bool>,
+    stall: Option<Duration>,
 }
 
 impl Websocket<'_> {
@@ -77,7 +87,7 @@ impl Websocket<'_> {
         loop {
             let is_called = *self.last_call.borrow_and_update();
             let whole = messages.advance(buffer.bytes(), is_called && !messages.has_closed());
-            buffer.pass_on(whole, self.to).await?;
+            buffer.pass_on_within(whole, self.to, self.stall).await?;
             if is_called && messages.at_boundary() && !messages.has_closed() {
                 socket::write_all(self.to, self.close).await?;
                 return self.await_confirmation(messages, buffer).await;

@@ -9,23 +9,22 @@ use super::Limits;
 use super::frames::{self, Moment, Scanner};
 use crate::sidecar::http::answer::Answer;
 use crate::sidecar::http::socket;
+use crate::sidecar::seldom::Seldom;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, oneshot};
 
 /// How long an app may take to say in which protocol it speaks.
 const FIRST_WORD: Duration = Duration::from_secs(10);
-/// At most so often it is logged that the app does not speak HTTP/2.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-static COMPLAINED: std::sync::Mutex<Option<Instant>> = std::sync::Mutex::new(None);
+static COMPLAINT: Seldom = Seldom::new();
 
 /// The app as one client connection sees it.
 pub struct App {
@@ -90,9 +89,7 @@ impl App {
     }
 
     fn complain(&self) -> Answer {
-        let mut last = COMPLAINED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
-            *last = Some(Instant::now());
+        if COMPLAINT.is_due() {
             tracing::warn!(
                 app = %self.address,
                 "a client speaks HTTP/2 and the app does not: its requests are answered 502; let the client speak HTTP/1.1, or the app h2c by prior knowledge"

@@ -2,6 +2,8 @@
 # shellcheck shell=bash disable=SC2153 # names in capitals come from ../cluster
 
 PACKAGES="gcc libc6-dev shellcheck runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit openssl util-linux procps python3 busybox-static"
+# What the suites of the sidecar and its benchmark run beside it (tests/suites).
+PACKAGES+=" g++ haproxy nginx-light nghttp2-client slowhttptest"
 PROGRAMS="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd containerd containerd-shim-runc-v2 ctr coredns"
 
 need_root() { ((EUID == 0)) || die "this verb needs root, for namespaces, mounts and cgroups: sudo -E $0 ..."; }
@@ -31,8 +33,9 @@ describe() {
     etcd) module=etcd package=go.etcd.io/etcd/server/v3 path=$package ;;
     containerd* | ctr) module=containerd path=github.com/containerd/containerd/v2 package=$path/cmd/$1 ;;
     coredns) module=coredns package=github.com/coredns/coredns path=$package ;;
+    h2spec) module=h2spec path=github.com/summerwind/h2spec package=$path/cmd/h2spec ;;
     helm) module=helm path=helm.sh/helm/v4 package=$path/cmd/helm ;;
-    *) die "there is no program $1; known: $PROGRAMS helm" ;;
+    *) die "there is no program $1; known: $PROGRAMS h2spec helm" ;;
   esac
   version=$(awk -v path="$path" '$1 == path { print $2 }' "$HERE/tools/$module/go.mod")
   [[ -n $version ]] || die "tools/$module/go.mod does not require $path"

@@ -1,0 +1,688 @@
+//! The bytes, and why the sidecar does as it does wherever the others do differently.
+
+/// What a client sends; `/@` is a path of the case's own.
+pub struct RequestCase {
+    pub name: &'static str,
+    pub bytes: &'static str,
+    pub verdict: &'static str,
+}
+
+/// What an app answers to the first of two requests.
+pub struct AnswerCase {
+    pub name: &'static str,
+    pub method: &'static str,
+    pub bytes: &'static str,
+    /// The app closes the connection after it.
+    pub closes: bool,
+    pub verdict: &'static str,
+}
+
+const fn request(name: &'static str, bytes: &'static str, verdict: &'static str) -> RequestCase {
+    RequestCase { name, bytes, verdict }
+}
+
+const fn answer(name: &'static str, bytes: &'static str, closes: bool, verdict: &'static str) -> AnswerCase {
+    AnswerCase { name, method: "GET", bytes, closes, verdict }
+}
+
+/// What clients send.
+pub const REQUESTS: [RequestCase; 126] = [
+    request("plain", "GET /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "pipelined, three",
+        "GET /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\nGET /@third HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "Content-Length",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunked",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunked, trailers",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: x\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunked, trailer Content-Length",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL then TE",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE then CL",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE and CL: 0",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "two equal CL",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "two different CL",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 0\r\n\r\nabcGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL list, equal",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL list, different",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 0\r\n\r\nabcGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL with sign",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL negative",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL hexadecimal",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL with leading zeros",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 0003\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL empty",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("CL over 64 bits", "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\nabc", ""),
+    request(
+        "CL: 2^64 + 3",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551619\r\n\r\nabcGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL with a space inside",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL before tab",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length:\t3\t\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "CL, space before colon",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabcGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE, space before colon",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE, tab before colon",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE in upper case",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTRANSFER-ENCODING: CHUNKED\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: xchunked",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: chunkedx and CL",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunkedx\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: identity",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: identity and CL",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: chunked, identity",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: identity, chunked",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: gzip, chunked",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE: chunked, chunked",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE twice, chunked",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE twice, chunked then identity",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE with vertical tab",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE in quotes",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE with comma first",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: , chunked\r\n\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE, semicolon parameter",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE empty and CL",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE in HTTP/1.0",
+        "POST /@ HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "TE and CL in HTTP/1.0",
+        "POST /@ HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("obs-fold", "GET /@ HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "obs-fold hides TE",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "first field folded",
+        "GET /@ HTTP/1.1\r\n X: a\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("bare LF everywhere", "GET /@ HTTP/1.1\nHost: a\n\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "bare LF in the head",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nX: a\nContent-Length: 3\r\n\r\nabcGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("bare LF ends the head", "GET /@ HTTP/1.1\r\nHost: a\n\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "bare CR in a value",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nX: a\rContent-Length: 3\r\n\r\nabcGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("bare CR ends a line", "GET /@ HTTP/1.1\rHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "NUL in a value",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("NUL in a name", "GET /@ HTTP/1.1\r\nHost: a\r\nX\0: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "control byte in a value",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "byte over 127 in a value",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nX: é\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "field without colon",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nContent-Length\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "field without name",
+        "GET /@ HTTP/1.1\r\nHost: a\r\n: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "name with a space",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nX Y: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "name with brackets",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nX[1]: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "underscore in a name",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent_Length: 3\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size 0x3",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size +3",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size -1",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size, space after",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size, space before",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size empty",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size with leading zeros",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n000003\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size over 64 bits",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size of 16 digits",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size, many zeros",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000000000000000000000000000000000000000000000000003\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk extension",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0;c\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk extension in quotes",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b;c\"\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk extension with bare LF",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk extension with bare CR",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a\rb\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk size ends with LF",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk data ends with LF",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk data too long",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "chunk data too short",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "last chunk ends with LF",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\n\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "trailer folded",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: x\r\n y\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "trailer without colon",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTrailer\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "trailer with bare LF",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: x\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("body cut", "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", ""),
+    request("absolute form", "GET http://a/@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "absolute form, other Host",
+        "GET http://b/@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "two equal Host",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "two different Host",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("no Host", "GET /@ HTTP/1.1\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("empty Host", "GET /@ HTTP/1.1\r\nHost:\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("Host with a space", "GET /@ HTTP/1.1\r\nHost: a b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("Host with a path", "GET /@ HTTP/1.1\r\nHost: a/b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("no Host in HTTP/1.0", "GET /@ HTTP/1.0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("HTTP/1.0", "GET /@ HTTP/1.0\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "HTTP/1.0 with keep-alive",
+        "GET /@ HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("HTTP/0.9", "GET /@\r\n\r\n", ""),
+    request("HTTP/1.2", "GET /@ HTTP/1.2\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("HTTP/2.0", "GET /@ HTTP/2.0\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("HTTP/1.01", "GET /@ HTTP/1.01\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("version in lower case", "GET /@ http/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("method in lower case", "get /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "unknown method",
+        "MOVE /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "two spaces in the first line",
+        "GET  /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("tab in the first line", "GET\t/@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "space at the end of the first line",
+        "GET /@ HTTP/1.1 \r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("space in the target", "GET /@ b HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request("fragment in the target", "GET /@#b HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "byte over 127 in the target",
+        "GET /@é HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "empty lines first",
+        "\r\n\r\nGET /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "empty line with LF first",
+        "\nGET /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "empty line after the body",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("space first", " GET /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "GET with a body",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("HEAD", "HEAD /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "HEAD with a body",
+        "HEAD /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("CONNECT", "CONNECT /@ HTTP/1.1\r\nHost: a\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    request(
+        "TRACE with a body",
+        "TRACE /@ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request("OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\nX: /@\r\n\r\n", ""),
+    request(
+        "Expect",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "Expect something else",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nExpect: a\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "Expect without a body",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "Connection: close, then more",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "Connection names Content-Length",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nConnection: Content-Length\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "Connection names Transfer-Encoding",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nConnection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "upgrade declined",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "upgrade with a body",
+        "POST /@ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabcGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    request(
+        "upgrade to h2c",
+        "GET /@ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+];
+
+/// What apps answer.
+pub const ANSWERS: [AnswerCase; 48] = [
+    answer("plain", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false, ""),
+    answer(
+        "chunked, trailers",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: x\r\n\r\n",
+        false,
+        "",
+    ),
+    answer("until the close", "HTTP/1.1 200 OK\r\n\r\nabc", true, ""),
+    answer("HTTP/1.0, until the close", "HTTP/1.0 200 OK\r\n\r\nabc", true, ""),
+    answer(
+        "Connection: close, and not",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+        false,
+        "",
+    ),
+    answer(
+        "CL and TE",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        false,
+        "",
+    ),
+    answer("two equal CL", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("two different CL", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 0\r\n\r\nabc", false, ""),
+    answer("CL list", "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", false, ""),
+    answer("CL negative", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc", true, ""),
+    answer("CL too large, then the close", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", true, ""),
+    answer(
+        "CL too small: a second answer",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+        false,
+        "",
+    ),
+    answer("204 with CL and a body", "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("204 with chunks", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, ""),
+    answer("304 with CL and no body", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", false, ""),
+    answer("304 with a body", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    AnswerCase {
+        name: "HEAD with CL",
+        method: "HEAD",
+        bytes: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+        closes: false,
+        verdict: "",
+    },
+    AnswerCase {
+        name: "HEAD with a body",
+        method: "HEAD",
+        bytes: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        closes: false,
+        verdict: "",
+    },
+    AnswerCase {
+        name: "HEAD, chunked",
+        method: "HEAD",
+        bytes: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        closes: false,
+        verdict: "",
+    },
+    answer("100, then 200", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer(
+        "103, then 200",
+        "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        false,
+        "",
+    ),
+    answer(
+        "five 103, then 200",
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        false,
+        "",
+    ),
+    answer(
+        "103 with CL",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        false,
+        "",
+    ),
+    answer(
+        "101 unasked",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+        false,
+        "",
+    ),
+    answer("TE: xchunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true, ""),
+    answer(
+        "TE: gzip, chunked",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        false,
+        "",
+    ),
+    answer("TE: identity", "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nabc", true, ""),
+    answer(
+        "TE twice",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        false,
+        "",
+    ),
+    answer("TE in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true, ""),
+    answer(
+        "chunk size is no number",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n",
+        false,
+        "",
+    ),
+    answer(
+        "bad chunk after a good one",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nx\r\n",
+        false,
+        "",
+    ),
+    answer("chunks cut by the close", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", true, ""),
+    answer(
+        "chunk extension",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n",
+        false,
+        "",
+    ),
+    answer(
+        "chunk size ends with LF",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
+        false,
+        "",
+    ),
+    answer("bare LF in the head", "HTTP/1.1 200 OK\r\nX: a\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("bare LF everywhere", "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", false, ""),
+    answer("obs-fold", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("NUL in a value", "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("space before colon", "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\nabc", false, ""),
+    answer("no reason phrase", "HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("status of two digits", "HTTP/1.1 20 OK\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("status 999", "HTTP/1.1 999 X\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("HTTP/2.0", "HTTP/2.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+    answer("not HTTP", "SSH-2.0-x\r\n\r\n", true, ""),
+    answer("closed without an answer", "", true, ""),
+    answer("head cut by the close", "HTTP/1.1 200 OK\r\nContent-Le", true, ""),
+    answer("empty line first", "\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, ""),
+];

@@ -1,0 +1,71 @@
+//! slowhttptest: clients that send heads and bodies, or take answers, as slowly as they can. Others are served meanwhile.
+
+use crate::support::{App, Sidecar, run, soon};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+/// Slow connections at a time.
+const SLOW: &str = "200";
+/// Limits of the sidecar in these tests, in seconds.
+const LIMITS: [&str; 4] = ["--head-timeout-seconds", "3", "--stall-timeout-seconds", "3"];
+/// Longest time for somebody else's answer meanwhile; the machine may be busy.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// One attack of 12 s. Each is over, though the attacker would go on, within the sidecar's own limits.
+async fn attack(arguments: &[&str], path: &str) {
+    let app = App::start().await;
+    let sidecar = Sidecar::start(app.address, &LIMITS).await;
+    let mut command = Command::new("slowhttptest");
+    command.args(["-c", SLOW, "-r", "200", "-l", "12", "-p", "3", "-u", &sidecar.url(path)]).args(arguments);
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut most = 0;
+    let others = async {
+        loop {
+            slowest = slowest.max(one_request(&sidecar).await);
+            most = most.max(sidecar.metric("connections").await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let output = tokio::select! {
+        (_, output) = run(&mut command) => output,
+        never = others => never,
+    };
+    assert!(most > 100, "{arguments:?}: only {most} connections came: no attack\n{output}");
+    assert!(slowest < PROMPT, "{arguments:?}: others waited {slowest:?}");
+    assert!(began.elapsed() < Duration::from_secs(11), "{arguments:?}: not ended by the sidecar\n{output}");
+    assert!(output.contains("NO"), "{arguments:?}: unavailable meanwhile\n{output}");
+    sidecar.is_idle().await;
+    sidecar.is_empty().await;
+    println!(
+        "slowhttptest {arguments:?}: up to {most} connections, others at most {slowest:?}, over after {:?}",
+        began.elapsed()
+    );
+}
+
+async fn one_request(sidecar: &Sidecar) -> Duration {
+    let began = Instant::now();
+    let mut client = TcpStream::connect(sidecar.traffic).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    soon("somebody else's answer", client.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_end_in_time_and_others_are_served() {
+    attack(&["-H", "-i", "1"], "/").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_stand_still_end_in_time_and_others_are_served() {
+    attack(&["-B", "-i", "10", "-s", "8192"], "/").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_read_end_in_time_and_others_are_served() {
+    attack(&["-X", "-w", "512", "-y", "1024", "-n", "10", "-z", "1"], "/bytes/4000000").await;
+}

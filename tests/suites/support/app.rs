@@ -1,0 +1,93 @@
+//! An app that speaks HTTP/1.1 and HTTP/2 without TLS: reads each request to its end, then answers.
+//!
+//! `/bytes/N` is an answer of N bytes, anything else one of 16; `/later` comes after a second.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The app; it lives as long as the test's runtime.
+pub struct App {
+    pub address: SocketAddr,
+    served: Arc<AtomicU64>,
+}
+
+impl App {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = Arc::default();
+        tokio::spawn(accept(listener, Arc::clone(&served)));
+        Self { address, served }
+    }
+
+    /// Requests read to their end.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+}
+
+async fn accept(listener: TcpListener, served: Arc<AtomicU64>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).unwrap();
+        tokio::spawn(serve(stream, Arc::clone(&served)));
+    }
+}
+
+/// What its clients do wrong is their tests' matter.
+async fn serve(stream: TcpStream, served: Arc<AtomicU64>) {
+    let mut first = [0; 4];
+    if stream.peek(&mut first).await.is_ok_and(|count| count > 0) && first.starts_with(b"PRI") {
+        serve_http2(stream, served).await;
+        return;
+    }
+    let service = service_fn(|request: Request<Incoming>| {
+        let served = Arc::clone(&served);
+        async move {
+            let path = request.uri().path().to_owned();
+            let whole = request.into_body().collect().await.is_ok();
+            served.fetch_add(u64::from(whole), Ordering::Relaxed);
+            Ok::<_, Infallible>(Response::new(Full::new(answer(&path).await)))
+        }
+    });
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn serve_http2(stream: TcpStream, served: Arc<AtomicU64>) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let served = Arc::clone(&served);
+        tokio::spawn(async move {
+            let path = request.uri().path().to_owned();
+            let mut body = request.into_body();
+            while let Some(Ok(data)) = body.data().await {
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            if !body.is_end_stream() && body.trailers().await.is_err() {
+                return;
+            }
+            served.fetch_add(1, Ordering::Relaxed);
+            let answer = answer(&path).await;
+            if let Ok(mut stream) = respond.send_response(Response::new(()), false) {
+                let _ = stream.send_data(answer, true);
+            }
+        });
+    }
+}
+
+async fn answer(path: &str) -> Bytes {
+    if path == "/later" {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let length = path.strip_prefix("/bytes/").and_then(|number| number.parse().ok()).unwrap_or(16);
+    Bytes::from(vec![b'a'; length])
+}
