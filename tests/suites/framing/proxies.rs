@@ -23,7 +23,6 @@ pub enum Running {
 
 /// One of the three.
 pub struct Proxy {
-    pub name: &'static str,
     /// Never uses a connection to the app for two clients.
     pub requests: Side,
     /// Does, where it does so by default.
@@ -36,7 +35,6 @@ pub async fn ours() -> Proxy {
     let for_requests = Sidecar::start(first.address, &["--upstream-idle-millis", "0"]).await;
     let for_answers = Sidecar::start(second.address, &[]).await;
     Proxy {
-        name: "restart-sidecar",
         requests: Side { address: for_requests.traffic, app: first },
         answers: Side { address: for_answers.traffic, app: second },
         _running: Running::Sidecars(for_requests, for_answers),
@@ -100,7 +98,6 @@ async fn other(name: &'static str, configuration: impl Fn([(SocketAddr, SocketAd
     };
     soon(name, listens).await;
     Proxy {
-        name,
         requests: Side { address: listen, app: first },
         answers: Side { address: listen_too, app: second },
         _running: Running::Other(child, folder),
