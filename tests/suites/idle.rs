@@ -48,6 +48,7 @@ async fn ten_thousand_idle_connections_are_cheap_and_leave_nothing() {
     assert!(sidecar.ticks() - ticks < 100, "idle connections keep it busy");
     drop(clients);
     sidecar.is_empty().await;
+    println!("with {CONNECTIONS} idle connections: {before} KiB, {full} KiB, then {} KiB", sidecar.resident_kib());
     becomes("memory is back", async || sidecar.resident_kib() < before + (full - before) / 4 + 2_048).await;
     println!(
         "{CONNECTIONS} idle connections: {each} bytes each ({before} KiB, {full} KiB, then {} KiB)",

@@ -8,24 +8,32 @@ use tokio::process::Command;
 
 /// Slow connections at a time.
 const SLOW: &str = "200";
+/// Fewer are no attack.
+const ATTACK: u64 = 100;
+/// When all of them must have ended: a second to come, the limit of three twice, and time for a busy machine.
+const END: Duration = Duration::from_secs(10);
 /// Limits of the sidecar in these tests, in seconds.
 const LIMITS: [&str; 4] = ["--head-timeout-seconds", "3", "--stall-timeout-seconds", "3"];
 /// Longest time for somebody else's answer meanwhile; the machine may be busy.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// One attack of 12 s. Each is over, though the attacker would go on, within the sidecar's own limits.
+/// One attack of 12 s. It is over within the sidecar's own limits, though the attacker would go on.
 async fn attack(arguments: &[&str], path: &str) {
     let app = App::start().await;
     let sidecar = Sidecar::start(app.address, &LIMITS).await;
     let mut command = Command::new("slowhttptest");
     command.args(["-c", SLOW, "-r", "200", "-l", "12", "-p", "3", "-u", &sidecar.url(path)]).args(arguments);
     let began = Instant::now();
-    let mut slowest = Duration::ZERO;
-    let mut most = 0;
+    let (mut slowest, mut most, mut over) = (Duration::ZERO, 0, None);
     let others = async {
         loop {
             slowest = slowest.max(one_request(&sidecar).await);
-            most = most.max(sidecar.metric("connections").await);
+            let busy = sidecar.metric("in_flight").await;
+            most = most.max(busy);
+            // The attacker's own probe may be among those that are left.
+            if most > ATTACK && busy <= 1 {
+                over.get_or_insert_with(|| began.elapsed());
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -33,16 +41,14 @@ async fn attack(arguments: &[&str], path: &str) {
         (_, output) = run(&mut command) => output,
         never = others => never,
     };
-    assert!(most > 100, "{arguments:?}: only {most} connections came: no attack\n{output}");
+    assert!(most > ATTACK, "{arguments:?}: only {most} came at a time: no attack\n{output}");
     assert!(slowest < PROMPT, "{arguments:?}: others waited {slowest:?}");
-    assert!(began.elapsed() < Duration::from_secs(11), "{arguments:?}: not ended by the sidecar\n{output}");
-    assert!(output.contains("NO"), "{arguments:?}: unavailable meanwhile\n{output}");
+    assert!(over.is_some_and(|over| over < END), "{arguments:?}: not ended by the sidecar: {over:?}\n{output}");
+    let unavailable = output.lines().any(|line| line.contains("service available") && line.contains("NO"));
+    assert!(!unavailable, "{arguments:?}: unavailable meanwhile\n{output}");
     sidecar.is_idle().await;
     sidecar.is_empty().await;
-    println!(
-        "slowhttptest {arguments:?}: up to {most} connections, others at most {slowest:?}, over after {:?}",
-        began.elapsed()
-    );
+    println!("slowhttptest {arguments:?}: up to {most} at a time, others at most {slowest:?}, over after {over:?}");
 }
 
 async fn one_request(sidecar: &Sidecar) -> Duration {
@@ -67,5 +73,5 @@ async fn bodies_that_stand_still_end_in_time_and_others_are_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_read_end_in_time_and_others_are_served() {
-    attack(&["-X", "-w", "512", "-y", "1024", "-n", "10", "-z", "1"], "/bytes/4000000").await;
+    attack(&["-X", "-w", "512", "-y", "1024", "-n", "10", "-z", "1"], "/bytes/1000000").await;
 }

@@ -30,6 +30,7 @@ enum State {
     DataLf,
     /// At the start of a trailer line.
     Trailer,
+    TrailerName,
     TrailerLine,
     TrailerLf,
     LastLf,
@@ -101,9 +102,11 @@ impl Body {
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => self.next_line(State::Size(0, 0)),
             (State::Trailer, b'\r') => State::LastLf,
-            (State::Trailer, b' ' | b'\t' | b':') => return Err(Malformed::Bad("a folded or nameless trailer")),
+            (State::TrailerName, b':') => State::TrailerLine,
+            (State::Trailer | State::TrailerName, byte) if is_token(byte) => State::TrailerName,
+            (State::Trailer | State::TrailerName, _) => return Err(Malformed::Bad("a trailer that is no field")),
             (State::TrailerLine, b'\r') => State::TrailerLf,
-            (State::Trailer | State::TrailerLine, byte) if byte != b'\n' && byte != 0 => State::TrailerLine,
+            (State::TrailerLine, byte) if byte == b'\t' || (byte >= b' ' && byte != 0x7f) => State::TrailerLine,
             (State::TrailerLf, b'\n') => State::Trailer,
             (State::LastLf, b'\n') => State::Done,
             _ => return Err(Malformed::Bad("malformed chunk")),
@@ -126,11 +129,16 @@ impl Body {
 
     fn within_limits(&self) -> Result<(), Malformed> {
         let limit = match self.state {
-            State::Trailer | State::TrailerLine | State::TrailerLf | State::LastLf => MAX_HEAD,
+            State::Trailer | State::TrailerName | State::TrailerLine | State::TrailerLf | State::LastLf => MAX_HEAD,
             _ => MAX_SIZE_LINE,
         };
         if self.line > limit { Err(Malformed::Bad("a chunk's size line or the trailers are too long")) } else { Ok(()) }
     }
+}
+
+/// What the name of a field consists of (RFC 9110 section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -184,6 +192,9 @@ mod tests {
             "0\r\nA: b\n\r\n",
             "0\r\n folded\r\n\r\n",
             "0\r\n: b\r\n\r\n",
+            "0\r\nA\r\n\r\n",
+            "0\r\nA : b\r\n\r\n",
+            "0\r\nA: \0\r\n\r\n",
             "1000000000000000\r\n",
             "1;\x01\r\n",
             "0\r\n\rX",

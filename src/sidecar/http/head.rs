@@ -79,7 +79,7 @@ pub struct ResponseHead {
 /// Where the head in `bytes` ends, if it does; `scanned` remembers how far earlier calls have looked.
 ///
 /// # Errors
-/// A line that ends in a bare LF, or more than [`MAX_HEAD`] bytes.
+/// A line that ends in a bare LF or has a bare CR in it, or more than [`MAX_HEAD`] bytes.
 pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
     while let Some(offset) = memchr::memchr(b'\n', &bytes[*scanned..]) {
         let end_of_line = *scanned + offset;
@@ -91,8 +91,17 @@ pub fn find_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malf
             return if *scanned > MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(Some(*scanned)) };
         }
     }
+    // What a CR alone would mean to others must not be waited for: the line may never end for us.
+    if bare_cr(&bytes[scanned.saturating_sub(1)..]) {
+        return Err(Malformed::Bad("a CR without LF"));
+    }
     *scanned = bytes.len();
     if bytes.len() >= MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(None) }
+}
+
+/// Whether a CR is followed by anything but LF.
+fn bare_cr(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
 }
 
 /// Reads the head of a request that [`find_end`] has found to be all of `bytes`.
@@ -129,6 +138,10 @@ pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
 /// # Errors
 /// What makes it malformed or ambiguous.
 pub fn parse_response(bytes: &[u8]) -> Result<ResponseHead, Malformed> {
+    // The parser skips empty lines; to some clients an answer that begins with one is HTTP/0.9.
+    if bytes.first() != Some(&b'H') {
+        return Err(Malformed::Bad("an answer that does not begin with its version"));
+    }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parsed =
@@ -158,6 +171,7 @@ fn whole(parsed: httparse::Result<usize>, length: usize) -> Result<usize, Malfor
 #[expect(clippy::struct_excessive_bools, reason = "each is one header field that is there or not")]
 struct Fields {
     length: Option<u64>,
+    host: bool,
     transfer_encoding: bool,
     only_chunked: bool,
     ends_chunked: bool,
@@ -191,10 +205,18 @@ impl Fields {
                 }
                 self.only_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
                 self.ends_chunked = last_token(value).eq_ignore_ascii_case(b"chunked");
+                if !self.ends_chunked && value.to_ascii_lowercase().windows(7).any(|word| word == b"chunked") {
+                    return Err(Malformed::Bad("a Transfer-Encoding that some take for chunked"));
+                }
             }
             (10, b'c') if name.eq_ignore_ascii_case("connection") => self.connection(value),
             (7, b'u') if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
             (6, b'e') if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
+            (4, b'h') if name.eq_ignore_ascii_case("host") => {
+                if std::mem::replace(&mut self.host, true) {
+                    return Err(Malformed::Bad("more than one Host"));
+                }
+            }
             _ => {}
         }
         Ok(())

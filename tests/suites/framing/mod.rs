@@ -27,13 +27,8 @@ async fn every_disagreement_with_nginx_and_haproxy_has_a_verdict() {
         futures::future::join_all(REQUESTS.iter().enumerate().map(|(n, case)| request_row(&proxies, n, case)));
     let answers = futures::future::join_all(ANSWERS.iter().enumerate().map(|(n, case)| answer_row(&proxies, n, case)));
     let (requests, answers) = tokio::join!(requests, answers);
-    for row in requests.iter().chain(&answers) {
-        assert!(
-            row.found[0].is_clear,
-            "{}: readers understand differently what we forward: {:?}",
-            row.name, row.found[0]
-        );
-    }
+    let unclear: Vec<_> = requests.iter().chain(&answers).filter(|row| !row.found[0].is_clear).collect();
+    assert!(unclear.is_empty(), "readers understand differently what we forward: {unclear:#?}");
     table::check(&requests, &answers);
 }
 
@@ -90,17 +85,30 @@ async fn answer_through(side: &Side, number: usize, case: &AnswerCase) -> Found 
     let (answer, ended) = exchange(side, bytes.as_bytes()).await;
     let methods = [method, "GET"];
     let (messages, is_clear) = agreed(Kind::Answers(&methods, ended), &answer);
-    let essence = messages.into_iter().map(|message| {
-        let status = message.line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let cut = if message.whole { "" } else { ", cut" };
-        // An answer of the proxy's own: what it says to people differs.
-        if status.starts_with('5') || message.body.is_empty() {
-            format!("{status}{cut}")
-        } else {
-            format!("{status} {:?}{cut}", String::from_utf8_lossy(&message.body))
-        }
-    });
-    Found { told: String::new(), essence: essence.collect(), extra: Vec::new(), is_clear }
+    let mut essence: Vec<_> = messages.iter().map(told).collect();
+    // A proxy that refuses the first answer may or may not go on: only another answer than that would be a finding.
+    let second = essence.pop_if(|last| last == "200 \"second\"");
+    if let Some(end) = essence.iter().position(|text| text == NOT_HTTP) {
+        essence.truncate(end + 1);
+    }
+    Found { told: String::new(), essence, extra: second.into_iter().collect(), is_clear }
+}
+
+const NOT_HTTP: &str = "what is not HTTP";
+
+/// An answer as the table shows it.
+fn told(message: &Message) -> String {
+    let status = message.line.split(' ').nth(1).unwrap_or_default();
+    if !message.line.starts_with("HTTP/1.") || status.len() != 3 {
+        return NOT_HTTP.to_owned();
+    }
+    let cut = if message.whole { "" } else { ", cut" };
+    // An answer of the proxy's own: what it says to people differs.
+    if status.starts_with('5') || message.body.is_empty() {
+        format!("{status}{cut}")
+    } else {
+        format!("{status} {:?}{cut}", String::from_utf8_lossy(&message.body))
+    }
 }
 
 /// What comes back for `bytes` until the close or silence, and whether it was the close.
@@ -122,5 +130,5 @@ async fn exchange(side: &Side, bytes: &[u8]) -> (Vec<u8>, bool) {
 fn statuses(answer: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(answer);
     let starts = text.match_indices("HTTP/1.").filter_map(|(at, _)| text.get(at + 9..at + 12));
-    starts.map(str::to_owned).collect()
+    starts.filter(|status| status.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned).collect()
 }

@@ -12,9 +12,9 @@ pub struct Reader {
     length_wins: bool,
     /// The first of several Content-Length counts, else the last.
     first_length: bool,
-    /// Transfer-Encoding is chunked if the word is anywhere in it, else if it is exactly that.
+    /// Transfer-Encoding is chunked if the word is anywhere in it, else if it is the last.
     loose_chunked: bool,
-    /// A size of a chunk is read up to what is no digit.
+    /// A number is read up to what is no digit, and may overflow.
     loose_size: bool,
 }
 
@@ -107,11 +107,14 @@ impl Reader {
         fields: &[&[u8]],
         rest: &'a [u8],
     ) -> (Vec<u8>, bool, &'a [u8]) {
-        let lengths: Vec<u64> = self.values(fields, "content-length").filter_map(|value| value.parse().ok()).collect();
+        let lengths: Vec<u64> =
+            self.values(fields, "content-length").filter_map(|value| self.number(&value, 10)).collect();
         let length = if self.first_length { lengths.first() } else { lengths.last() };
-        let chunked = self
-            .values(fields, "transfer-encoding")
-            .any(|value| if self.loose_chunked { value.contains("chunked") } else { value == "chunked" });
+        let is_chunked = |value: String| {
+            let last = value.rsplit(',').next().unwrap_or_default().trim();
+            if self.loose_chunked { value.contains("chunked") } else { last == "chunked" }
+        };
+        let chunked = self.values(fields, "transfer-encoding").any(is_chunked);
         if let Kind::Answers(methods, _) = kind {
             let status = line.split(' ').nth(1).unwrap_or_default();
             let bodiless = status.starts_with('1') || matches!(status, "204" | "304");
@@ -170,11 +173,15 @@ impl Reader {
     fn size(self, line: &[u8]) -> Option<u64> {
         let text = std::str::from_utf8(line).ok()?;
         let text = text.split(';').next()?;
-        let digits: String = text.chars().take_while(char::is_ascii_hexdigit).collect();
-        if digits.len() < text.len() && !self.loose_size {
-            return None;
+        self.number(text, 16)
+    }
+
+    fn number(self, text: &str, radix: u32) -> Option<u64> {
+        if !self.loose_size {
+            return u64::from_str_radix(text, radix).ok();
         }
-        u64::from_str_radix(&digits, 16).ok()
+        let digits = text.chars().map_while(|letter| letter.to_digit(radix));
+        Some(digits.fold(0, |number: u64, digit| number.wrapping_mul(radix.into()).wrapping_add(digit.into())))
     }
 
     /// The next line without its end.

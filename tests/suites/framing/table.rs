@@ -17,6 +17,7 @@ pub struct Found {
 }
 
 /// One case.
+#[derive(Debug)]
 pub struct Row {
     pub name: &'static str,
     pub sent: &'static str,

@@ -67,7 +67,7 @@ async fn serve_http2(stream: TcpStream, served: Arc<AtomicU64>) {
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         let served = Arc::clone(&served);
         tokio::spawn(async move {
-            let path = request.uri().path().to_owned();
+            let (path, to_head) = (request.uri().path().to_owned(), request.method() == http::Method::HEAD);
             let mut body = request.into_body();
             while let Some(Ok(data)) = body.data().await {
                 let _ = body.flow_control().release_capacity(data.len());
@@ -77,7 +77,7 @@ async fn serve_http2(stream: TcpStream, served: Arc<AtomicU64>) {
             }
             served.fetch_add(1, Ordering::Relaxed);
             let answer = answer(&path).await;
-            if let Ok(mut stream) = respond.send_response(Response::new(()), false) {
+            if let (Ok(mut stream), false) = (respond.send_response(Response::new(()), to_head), to_head) {
                 let _ = stream.send_data(answer, true);
             }
         });
