@@ -61,6 +61,9 @@ it: ## integration against a real kube-apiserver, booted for it
 cluster-test: ## the local cluster itself: two side by side, broken on purpose; nothing stays
 	tests/cluster/selftest
 
+sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, beside nginx and haproxy, fuzzed; 90 s
+	tests/suites/run
+
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 

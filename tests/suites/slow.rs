@@ -11,18 +11,18 @@ const SLOW: &str = "200";
 /// Fewer are no attack.
 const ATTACK: u64 = 100;
 /// When all of them must have ended: a second to come, the limit of three twice, and time for a busy machine.
-const END: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(18);
 /// Limits of the sidecar in these tests, in seconds.
 const LIMITS: [&str; 4] = ["--head-timeout-seconds", "3", "--stall-timeout-seconds", "3"];
 /// Longest time for somebody else's answer meanwhile; the machine may be busy.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// One attack of 12 s. It is over within the sidecar's own limits, though the attacker would go on.
+/// One attack of 20 s. It is over within the sidecar's own limits, though the attacker would go on.
 async fn attack(arguments: &[&str], path: &str) {
     let app = App::start().await;
     let sidecar = Sidecar::start(app.address, &LIMITS).await;
     let mut command = Command::new("slowhttptest");
-    command.args(["-c", SLOW, "-r", "200", "-l", "12", "-p", "3", "-u", &sidecar.url(path)]).args(arguments);
+    command.args(["-c", SLOW, "-r", "200", "-l", "20", "-p", "3", "-u", &sidecar.url(path)]).args(arguments);
     let began = Instant::now();
     let (mut slowest, mut most, mut over) = (Duration::ZERO, 0, None);
     let others = async {
@@ -43,6 +43,8 @@ async fn attack(arguments: &[&str], path: &str) {
     };
     assert!(most > ATTACK, "{arguments:?}: only {most} came at a time: no attack\n{output}");
     assert!(slowest < PROMPT, "{arguments:?}: others waited {slowest:?}");
+    // It ends when it has no connection left; one that only looks at them now and then may not notice.
+    let over = over.or_else(|| output.contains("No open connections left").then(|| began.elapsed()));
     assert!(over.is_some_and(|over| over < END), "{arguments:?}: not ended by the sidecar: {over:?}\n{output}");
     let unavailable = output.lines().any(|line| line.contains("service available") && line.contains("NO"));
     assert!(!unavailable, "{arguments:?}: unavailable meanwhile\n{output}");
@@ -73,5 +75,5 @@ async fn bodies_that_stand_still_end_in_time_and_others_are_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_read_end_in_time_and_others_are_served() {
-    attack(&["-X", "-w", "512", "-y", "1024", "-n", "10", "-z", "1"], "/bytes/1000000").await;
+    attack(&["-X", "-w", "512", "-y", "1024", "-n", "10", "-z", "1"], "/bytes/8000000").await;
 }

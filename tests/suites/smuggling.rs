@@ -21,13 +21,22 @@ async fn scan(target: SocketAddr, checks: &[&str]) -> Value {
     serde_json::Deserializer::from_str(json.expect(&output)).into_iter().next().expect(&output).expect(&output)
 }
 
+/// The scanner announces a body of one byte and sends none. It is waited for, as any server must, up to the stall limit;
+/// the scanner takes the time for a sign.
+fn is_known(check: &Value) -> bool {
+    let payload = check["payload"].as_str().unwrap_or_default();
+    let status = check["attack_status"].as_str().unwrap_or_default();
+    payload.ends_with("\r\nContent-Length: 1\r\n\r\n") && status.starts_with("HTTP/1.1 408")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn smugglex_finds_nothing() {
     let app = App::start().await;
     let sidecar = Sidecar::start(app.address, &LIMITS).await;
     let report = scan(sidecar.traffic, &CHECKS).await;
     let checks = report["results"][0]["checks"].as_array().unwrap();
-    let vulnerable: Vec<_> = checks.iter().filter(|check| check["vulnerable"] != Value::Bool(false)).collect();
+    let vulnerable: Vec<_> =
+        checks.iter().filter(|check| check["vulnerable"] != Value::Bool(false) && !is_known(check)).collect();
     assert!(vulnerable.is_empty(), "{vulnerable:#?}");
     for wanted in CHECKS {
         assert!(checks.iter().any(|check| check["check_type"] == wanted), "{wanted} was not run: {checks:#?}");

@@ -8,7 +8,7 @@
 //! **Invariant:** no message is ever held whole, no ambiguous framing is ever forwarded, and a request counts from its
 //! first byte read to the last byte of its answer written.
 
-mod ahead;
+pub mod ahead;
 pub mod answer;
 pub mod body;
 pub mod buffer;

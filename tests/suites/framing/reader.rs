@@ -171,7 +171,7 @@ impl Reader {
     }
 
     fn size(self, line: &[u8]) -> Option<u64> {
-        let text = std::str::from_utf8(line).ok()?;
+        let text = String::from_utf8_lossy(line);
         let text = text.split(';').next()?;
         self.number(text, 16)
     }
