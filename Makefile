@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test e2e test bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites e2e test bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -18,6 +18,7 @@ help: ## what there is
 setup: ## Debian packages (as root; else it says which), and the cluster's programs into a cache (10 minutes, once)
 	$(cluster) packages
 	$(cluster) build
+	tests/suites/run tools
 
 build: ## the programs, for debugging
 	cargo build --locked $(all) --bins --example sample
@@ -67,8 +68,8 @@ sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, be
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test ledger it cluster-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test ledger it cluster-test e2e
+test: ## all of it: lint unit model golden-test ledger it sidecar-suites cluster-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test ledger it sidecar-suites cluster-test e2e
 
 bench-smoke: ## that the benchmark still runs: ours and the floor, a few seconds, no verdict
 	bench/run --smoke
