@@ -16,6 +16,8 @@ struct Command {
 enum Verb {
     /// Run the controller.
     Run(Box<controller::Args>),
+    /// Try out an installation and change nothing: `helm test` runs this.
+    Check(controller::check::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
 }
@@ -23,6 +25,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Command::parse().verb {
         Verb::Run(args) => run(*args),
+        Verb::Check(args) => check(&args),
         Verb::Crds => print_crds().map_err(|error| error.to_string()),
     };
     match done {
@@ -40,6 +43,11 @@ fn run(args: controller::Args) -> Result<(), String> {
     // Who lost the Lease is gone at once: no thread that resolves a name, no pass, is waited for.
     runtime.shutdown_background();
     done.map_err(|error| error.to_string())
+}
+
+fn check(args: &controller::check::Args) -> Result<(), String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(controller::check::run(args)).map_err(|error| error.to_string())
 }
 
 fn print_crds() -> Result<(), serde_yaml::Error> {

@@ -1,4 +1,5 @@
-//! The key that signs commands to sidecars: made once, kept in a Secret of the controller's own namespace.
+//! The key that signs commands to sidecars: made once, kept in a Secret of the controller's own namespace. While it is being
+//! rotated (docs/keys.md) there is a second one, for pods whose sidecars do not know the new one yet.
 //!
 //! **Invariant:** the private half leaves this module in no log, error, event or debug output; the only Secret that the
 //! controller ever reads is its own.
@@ -17,19 +18,40 @@ use std::collections::BTreeMap;
 pub const OBJECT: &str = "restart-controller-keys";
 /// Key of the Secret: 32 random bytes.
 const SEED: &str = "ed25519-seed";
+/// Key of the Secret while the key is being rotated: the seed that was there before. Never published.
+const PREVIOUS_SEED: &str = "ed25519-seed-previous";
 /// Key of the ConfigMap: `ID=BASE64`, as sidecars take it as an argument.
 pub const PUBLIC: &str = "public";
 
-/// The controller's signing key.
+/// The controller's signing keys: the present one, and during a rotation the one before it.
 #[derive(Clone)]
 pub struct Keys {
+    present: Key,
+    previous: Option<Key>,
+}
+
+#[derive(Clone)]
+struct Key {
     id: String,
     key: SigningKey,
 }
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+        let previous = self.previous.as_ref().map(|key| &key.id);
+        formatter.debug_struct("Keys").field("id", &self.present.id).field("previous", &previous).finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = SigningKey::from_bytes(seed);
+        let id = sha256_hex(key.verifying_key().as_bytes())[..8].to_owned();
+        Self { id, key }
+    }
+
+    fn sign(&self, command: DrainCommand) -> DrainCommand {
+        DrainCommand { key_id: self.id.clone(), ..command }.signed(&self.key)
     }
 }
 
@@ -37,27 +59,41 @@ impl Keys {
     /// The key with this seed; its id is the first 8 hex digits of the sha256 of the public key.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let key = SigningKey::from_bytes(seed);
-        let id = sha256_hex(key.verifying_key().as_bytes())[..8].to_owned();
-        Self { id, key }
+        Self { present: Key::from_seed(seed), previous: None }
     }
 
-    /// Its id, to be looked for in `trustedKeys` of reports.
+    /// The same in mid-rotation: sidecars that do not know it yet are commanded with the key of `seed`.
+    #[must_use]
+    pub fn before(self, seed: &[u8; 32]) -> Self {
+        Self { previous: Some(Key::from_seed(seed)), ..self }
+    }
+
+    /// The present key's id, as it stands in `trustedKeys` of reports.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.present.id
     }
 
-    /// Its public half, `ID=BASE64`.
+    /// The present key's public half, `ID=BASE64`.
     #[must_use]
     pub fn public_text(&self) -> String {
-        format_public_key(&self.id, &self.key.verifying_key())
+        format_public_key(&self.present.id, &self.present.key.verifying_key())
     }
 
-    /// `command` under this key's id and with its signature.
+    /// Whether a sidecar with these `trustedKeys` obeys.
     #[must_use]
-    pub fn sign(&self, command: DrainCommand) -> DrainCommand {
-        DrainCommand { key_id: self.id.clone(), ..command }.signed(&self.key)
+    pub fn obeyed(&self, trusted: &[String]) -> bool {
+        self.known_to(trusted).is_some()
+    }
+
+    /// `command` with the id and the signature of the first key that is among `trusted`; of the present one if none is.
+    #[must_use]
+    pub fn sign(&self, command: DrainCommand, trusted: &[String]) -> DrainCommand {
+        self.known_to(trusted).unwrap_or(&self.present).sign(command)
+    }
+
+    fn known_to(&self, trusted: &[String]) -> Option<&Key> {
+        std::iter::once(&self.present).chain(&self.previous).find(|key| trusted.contains(&key.id))
     }
 }
 
@@ -78,7 +114,7 @@ pub async fn load(reader: &kube::Client, writer: &kube::Client, namespace: &str)
     };
     let keys = read(&secret, namespace)?;
     publish(writer, namespace, &keys).await?;
-    tracing::info!(key = keys.id(), "signing key loaded");
+    tracing::info!(key = keys.id(), previous = keys.previous.as_ref().map(|key| key.id.as_str()), "signing key loaded");
     Ok(keys)
 }
 
@@ -96,14 +132,26 @@ async fn create(writer: &kube::Client, namespace: &str) -> Result<Secret, Error>
 }
 
 fn read(secret: &Secret, namespace: &str) -> Result<Keys, Error> {
-    let seed = secret.data.as_ref().and_then(|data| data.get(SEED)).map(|bytes| bytes.0.as_slice());
-    match seed.and_then(|seed| <&[u8; 32]>::try_from(seed).ok()) {
-        Some(seed) => Ok(Keys::from_seed(seed)),
-        None => Err(Error::Startup(format!(
-            "Secret {namespace}/{OBJECT} has no {SEED} of 32 bytes: delete the Secret to have a new key made; \
-             sidecars then need the new public key"
-        ))),
-    }
+    let keys = match seed(secret, SEED, namespace)? {
+        Some(seed) => Keys::from_seed(seed),
+        None => return Err(unusable(SEED, namespace)),
+    };
+    Ok(match seed(secret, PREVIOUS_SEED, namespace)? {
+        Some(seed) => keys.before(seed),
+        None => keys,
+    })
+}
+
+fn seed<'a>(secret: &'a Secret, key: &str, namespace: &str) -> Result<Option<&'a [u8; 32]>, Error> {
+    let bytes = secret.data.as_ref().and_then(|data| data.get(key));
+    bytes.map(|bytes| bytes.0.as_slice().try_into().map_err(|_| unusable(key, namespace))).transpose()
+}
+
+fn unusable(key: &str, namespace: &str) -> Error {
+    Error::Startup(format!(
+        "Secret {namespace}/{OBJECT} has no {key} of 32 bytes: see docs/keys.md, or delete the Secret to have a new key made; \
+         sidecars then need the new public key"
+    ))
 }
 
 /// Server-side apply: made when absent, corrected when different, and people's other keys stay.
@@ -125,10 +173,8 @@ mod tests {
     use super::*;
     use crate::wire::{DrainAction, NewRequests, parse_public_key};
 
-    #[test]
-    fn what_is_signed_is_accepted_by_the_published_key() {
-        let keys = Keys::from_seed(&[7; 32]);
-        let command = keys.sign(DrainCommand {
+    fn command() -> DrainCommand {
+        DrainCommand {
             pod_uid: "uid".into(),
             boot: "boot".into(),
             challenge: "challenge".into(),
@@ -137,7 +183,13 @@ mod tests {
             new_requests: NewRequests::Serve,
             key_id: String::new(),
             signature: String::new(),
-        });
+        }
+    }
+
+    #[test]
+    fn what_is_signed_is_accepted_by_the_published_key() {
+        let keys = Keys::from_seed(&[7; 32]);
+        let command = keys.sign(command(), &[]);
         let (id, public) = parse_public_key(&keys.public_text()).unwrap();
         assert!(command.is_signed_by(&public));
         assert_eq!((id.as_str(), id.len()), (command.key_id.as_str(), 8));
@@ -147,6 +199,35 @@ mod tests {
     fn debug_output_holds_no_byte_of_the_key() {
         let text = format!("{:?}", Keys::from_seed(&[7; 32]));
         assert!(text.starts_with("Keys { id: ") && !text.contains('7') || !text.contains("7, 7"), "{text}");
+    }
+
+    #[test]
+    fn in_mid_rotation_each_sidecar_is_commanded_with_the_newest_key_that_it_knows() {
+        let (new, old) = (Keys::from_seed(&[1; 32]), Keys::from_seed(&[2; 32]));
+        let rotating = new.clone().before(&[2; 32]);
+        let signer = |trusted: &[&str]| {
+            let trusted: Vec<String> = trusted.iter().map(|&id| id.to_owned()).collect();
+            (rotating.obeyed(&trusted), rotating.sign(command(), &trusted).key_id)
+        };
+        assert_eq!(signer(&[old.id()]), (true, old.id().to_owned()));
+        assert_eq!(signer(&[new.id()]), (true, new.id().to_owned()));
+        assert_eq!(signer(&[old.id(), new.id()]), (true, new.id().to_owned()));
+        assert_eq!(signer(&["another"]), (false, new.id().to_owned()));
+        assert_eq!(rotating.public_text(), new.public_text());
+        assert!(!new.obeyed(&[old.id().to_owned()]));
+    }
+
+    #[test]
+    fn a_secret_holds_one_seed_or_two_and_nothing_of_another_length() {
+        let with = |entries: &[(&str, usize)]| {
+            let data = entries.iter().map(|&(key, length)| (key.to_owned(), ByteString(vec![7; length])));
+            read(&Secret { data: Some(data.collect()), ..Secret::default() }, "system")
+        };
+        assert!(with(&[(SEED, 32)]).unwrap().previous.is_none());
+        assert!(with(&[(SEED, 32), (PREVIOUS_SEED, 32)]).unwrap().previous.is_some());
+        for wrong in [&[(SEED, 31)][..], &[(PREVIOUS_SEED, 32)], &[(SEED, 32), (PREVIOUS_SEED, 33)]] {
+            assert!(with(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

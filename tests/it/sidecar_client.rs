@@ -60,19 +60,19 @@ async fn a_sidecar_obeys_its_controller_once_per_command_and_nobody_else() {
         (0, true, &[keys.id().to_owned()][..])
     );
 
-    let drain = keys.sign(command(&idle, DrainAction::Drain));
+    let drain = keys.sign(command(&idle, DrainAction::Drain), &[]);
     let draining = client.command(&ip, port, &drain).await.unwrap();
     assert!(draining.lease.is_some_and(|lease| lease.remaining_millis > 25_000 && lease.remaining_millis <= 30_000));
     assert_ne!(draining.challenge, idle.challenge);
 
     assert_eq!(reason(client.command(&ip, port, &drain).await), "WrongChallenge", "the same command again");
     let draining = client.report(&ip, port, POD).await.unwrap();
-    let stranger = Keys::from_seed(&[2; 32]).sign(command(&draining, DrainAction::Release));
+    let stranger = Keys::from_seed(&[2; 32]).sign(command(&draining, DrainAction::Release), &[]);
     assert_eq!(reason(client.command(&ip, port, &stranger).await), "UnknownKey");
-    let changed = DrainCommand { ttl_seconds: 300, ..keys.sign(command(&draining, DrainAction::Drain)) };
+    let changed = DrainCommand { ttl_seconds: 300, ..keys.sign(command(&draining, DrainAction::Drain), &[]) };
     assert_eq!(reason(client.command(&ip, port, &changed).await), "BadSignature");
 
-    let released = client.command(&ip, port, &keys.sign(command(&draining, DrainAction::Release))).await.unwrap();
+    let released = client.command(&ip, port, &keys.sign(command(&draining, DrainAction::Release), &[])).await.unwrap();
     assert!(released.lease.is_none());
 }
 

@@ -84,7 +84,7 @@ pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) ->
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
     let Some(report) = &known.report else { return Ok(Done::NotNow) };
     let ip = known.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
-    let command = ctx.keys.sign(DrainCommand {
+    let command = DrainCommand {
         pod_uid: pod.uid.clone(),
         boot: report.boot.clone(),
         challenge: report.challenge.clone(),
@@ -94,9 +94,10 @@ pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) ->
             NewRequestsPolicy::Serve => NewRequests::Serve,
             NewRequestsPolicy::Reject => NewRequests::Reject,
         },
-        key_id: ctx.keys.id().to_owned(),
+        key_id: String::new(),
         signature: String::new(),
-    });
+    };
+    let command = ctx.keys.sign(command, &report.trusted_keys);
     match ctx.sidecars.command(&ip, Sidecars::PORT, &command).await {
         Ok(_) => Ok(Done::Yes),
         // Unknown is a value of the next observation, not a failure of this pass.

@@ -5,6 +5,7 @@
 use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::keys::Keys;
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{budget, configuration, endpoints, gate, pods, traffic};
 use crate::controller::workload::Workload;
@@ -22,11 +23,11 @@ pub fn verdict<T>(code: Code, message: String) -> Result<T, Verdict> {
 
 /// The first reason why the restart may not begin.
 #[must_use]
-pub fn check(facts: &Facts, limits: &Restart, key: &str) -> Option<Verdict> {
-    all(facts, limits, key).err()
+pub fn check(facts: &Facts, limits: &Restart, keys: &Keys) -> Option<Verdict> {
+    all(facts, limits, keys).err()
 }
 
-fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
+fn all(facts: &Facts, limits: &Restart, keys: &Keys) -> Finding {
     spec(facts, limits)?;
     let Some(workload) = &facts.workload else {
         let target = &facts.request.spec.target_ref;
@@ -52,7 +53,7 @@ fn all(facts: &Facts, limits: &Restart, key: &str) -> Finding {
         return Ok(());
     }
     let mut own = facts.pods.iter().filter(|pod| !pod.terminating() && !pods::foreign(facts, pod));
-    own.try_for_each(|pod| one_pod(facts, pod, key))
+    own.try_for_each(|pod| one_pod(facts, pod, keys))
 }
 
 fn spec(facts: &Facts, limits: &Restart) -> Finding {
@@ -145,7 +146,7 @@ fn surge(facts: &Facts, workload: &Workload) -> Finding {
     Ok(())
 }
 
-fn one_pod(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
+fn one_pod(facts: &Facts, pod: &PodFacts, keys: &Keys) -> Finding {
     for service in endpoints::services_of(&facts.surroundings, pod) {
         let spec = service.spec.as_ref();
         if spec.and_then(|spec| spec.publish_not_ready_addresses) == Some(true) {
@@ -170,11 +171,11 @@ fn one_pod(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
             ),
         );
     }
-    if facts.request.spec.force { Ok(()) } else { sidecar(facts, pod, key) }
+    if facts.request.spec.force { Ok(()) } else { sidecar(facts, pod, keys) }
 }
 
 /// Everything that the zero stands on: the sidecar, its key, the hooks, the way of the traffic.
-fn sidecar(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
+fn sidecar(facts: &Facts, pod: &PodFacts, keys: &Keys) -> Finding {
     let name = pod.name();
     let Some(container) = sidecar_container(&pod.pod) else {
         return verdict(
@@ -191,10 +192,11 @@ fn sidecar(facts: &Facts, pod: &PodFacts, key: &str) -> Finding {
         None => {
             verdict(Code::SidecarUnavailable, format!("the sidecar of Pod {name} does not answer: {}", pod.silence))
         }
-        Some(report) if !report.trusted_keys.iter().any(|trusted| trusted == key) => verdict(
+        Some(report) if !keys.obeyed(&report.trusted_keys) => verdict(
             Code::SidecarUnavailable,
             format!(
-                "the sidecar of Pod {name} does not trust the controller's key {key}; give it the key in ConfigMap restart-controller-keys"
+                "the sidecar of Pod {name} does not trust the controller's key {}; give it the key in ConfigMap restart-controller-keys",
+                keys.id()
             ),
         ),
         Some(_) => Ok(()),

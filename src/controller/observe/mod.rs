@@ -27,6 +27,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
 use crate::controller::gitops;
+use crate::controller::keys::Keys;
 use crate::controller::memory::Run;
 use crate::controller::objects::{again_name, plan_name, run_generation, run_key};
 use crate::controller::workload::Workload;
@@ -61,7 +62,7 @@ pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Opt
 
 async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
-    let mut observed = view(&facts, &ctx.config.current(), ctx.keys.id(), &mut run, Instant::now());
+    let mut observed = view(&facts, &ctx.config.current(), &ctx.keys, &mut run, Instant::now());
     if let (Some(message), true) = (ctx.admission.missing(), read::before_the_run(&facts.request)) {
         observed.hold = Some(Hold { message, bounded: false });
     }
@@ -81,7 +82,7 @@ fn batch_of(facts: &Facts) -> &[PodProgress] {
 }
 
 /// The machine's view, all but the budget.
-fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant) -> Observed {
+fn view(facts: &Facts, limits: &Restart, keys: &Keys, run: &mut Run, now: Instant) -> Observed {
     let status = facts.request.status.clone().unwrap_or_default();
     let cursor = cursor(&status);
     let step = cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
@@ -99,7 +100,7 @@ fn view(facts: &Facts, limits: &Restart, key: &str, run: &mut Run, now: Instant)
         finalizer: facts.request.held(),
         lock: lock(facts),
         target: target(facts, before),
-        verdict: before.then(|| check::check(facts, limits, key)).flatten(),
+        verdict: before.then(|| check::check(facts, limits, keys)).flatten(),
         hold: hold(facts, limits, before),
         handled: handled(facts),
         hooks: facts.hooks.clone(),
