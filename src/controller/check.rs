@@ -76,7 +76,9 @@ async fn accepted(requests: &Api<RestartRequest>, args: &Args) -> Result<(), Err
     let made = create(requests, &args.target, "restart-controller check").await?;
     let observed = made.status.as_ref().and_then(|status| status.observed_generation);
     if observed != Some(-1) {
-        return Err(wrong("a new request has no status.observedGeneration of -1: apply the definitions of this version"));
+        return Err(wrong(
+            "a new request has no status.observedGeneration of -1: apply the definitions of this version",
+        ));
     }
     if args.requester && made.spec.requested_by.as_deref().unwrap_or_default().is_empty() {
         return Err(wrong(

@@ -39,7 +39,11 @@ struct Key {
 impl std::fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let previous = self.previous.as_ref().map(|key| &key.id);
-        formatter.debug_struct("Keys").field("id", &self.present.id).field("previous", &previous).finish_non_exhaustive()
+        formatter
+            .debug_struct("Keys")
+            .field("id", &self.present.id)
+            .field("previous", &previous)
+            .finish_non_exhaustive()
     }
 }
 

@@ -55,25 +55,92 @@ fn without_policies_none_is_rendered_or_required() {
 }
 
 #[test]
+fn watched_namespaces_have_roles_in_place_of_the_cluster_role() {
+    let text = render(&["--set", "watchNamespaces={shop,bank}"]);
+    assert!(text.contains("--namespace, \"shop,bank\""), "{text}");
+    assert!(!text.contains("kind: ClusterRole\nmetadata:\n  name: restart-controller\n"), "{text}");
+    for namespace in ["shop", "bank"] {
+        let object = format!("metadata:\n  name: restart-controller-restarts\n  namespace: {namespace}\n");
+        for kind in ["Role", "RoleBinding"] {
+            assert!(text.contains(&format!("kind: {kind}\n{object}")), "{kind} in {namespace}: {text}");
+        }
+    }
+    let rules = |text: &str| {
+        let (_, rest) = text.split_once("\nrules:\n  # Requests are read").unwrap();
+        rest[..rest.find("\n---").unwrap()].trim_end().to_owned()
+    };
+    let nodes = "  # Which nodes take no new pods: their pods are restarted first, before somebody drains them.\n  \
+                 - apiGroups: [\"\"]\n    resources: [nodes]\n    verbs: [list]\n";
+    assert_eq!(rules(&render(&[])).replace(nodes, ""), rules(&text));
+}
+
+#[test]
+fn a_budget_is_kept_where_there_are_several_replicas() {
+    let budgets = |values: &str| render(&["--set", values]).matches("kind: PodDisruptionBudget").count();
+    assert_eq!(["replicas=3", "replicas=1", "podDisruptionBudget.enabled=false"].map(budgets), [1, 0, 0]);
+}
+
+#[test]
+fn kinds_of_the_prometheus_operator_are_made_where_the_cluster_knows_them() {
+    let on =
+        ["--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.rules.enabled=true"];
+    assert!(!render(&on).contains("monitoring.coreos.com"));
+    for kind in ["ServiceMonitor", "PodMonitor", "PrometheusRule"] {
+        let api = format!("monitoring.coreos.com/v1/{kind}");
+        let text = render(&[&on[..], &["--api-versions", &api]].concat());
+        assert!(text.contains(&format!("kind: {kind}\n")), "{text}");
+        assert_eq!(text.matches("apiVersion: monitoring.coreos.com").count(), 1, "{text}");
+    }
+    assert!(!render(&[]).contains("grafana_dashboard"));
+    assert!(render(&["--set", "metrics.dashboard.enabled=true"]).contains("grafana_dashboard: \"1\""));
+}
+
+#[test]
+fn alerts_link_to_the_runbooks_where_they_are_read() {
+    let arguments = [
+        "--set",
+        "metrics.rules.enabled=true,metrics.rules.runbooks=https://wiki.example/runbooks",
+        "--api-versions",
+        "monitoring.coreos.com/v1/PrometheusRule",
+    ];
+    let text = render(&arguments);
+    assert!(text.contains("runbook_url: https://wiki.example/runbooks#restartfailed"), "{text}");
+    let runbooks = std::fs::read_to_string(root().join("docs/runbooks.md")).unwrap();
+    for (_, heading) in text.match_indices("- alert: ").map(|(at, _)| text[at..].split_at("- alert: ".len())) {
+        let name = heading.lines().next().unwrap();
+        assert!(runbooks.contains(&format!("\n## {name}\n")), "docs/runbooks.md says nothing of {name}");
+        assert!(text.contains(&format!("runbooks#{}\n", name.to_lowercase())), "{name} has no runbook_url of its own");
+    }
+}
+
+#[test]
+fn the_chart_is_free_of_what_helm_lint_warns_of() {
+    let output = helm(&["lint", "charts/restart-controller", "--strict", "--quiet", "--kube-version", "1.36.0"]);
+    assert!(output.0, "{}{}", output.1, output.2);
+}
+
+#[test]
 fn a_value_that_the_chart_does_not_know_is_refused() {
     let (success, _, error) = template(&["--set", "restart.maxWaitSecond=60"]);
     assert!(!success && error.contains("maxWaitSecond"), "{error}");
 }
 
-fn render(arguments: &[&str]) -> String {
+pub fn render(arguments: &[&str]) -> String {
     let (success, text, error) = template(arguments);
     assert!(success, "helm template failed: {error}");
     text
 }
 
-/// Success, output and errors of `helm template`, with the helm that the cluster harness builds.
+/// Success, output and errors of `helm template`.
 fn template(arguments: &[&str]) -> (bool, String, String) {
-    let output = Command::new(root().join("tests/golden/helm"))
-        .current_dir(root())
-        .args(["template", "restart-controller", "charts/restart-controller", "--namespace", NAMESPACE])
-        .args(arguments)
-        .output()
-        .unwrap();
+    let common =
+        ["template", "restart-controller", "charts/restart-controller", "--namespace", NAMESPACE, "--skip-tests"];
+    helm(&[&common, arguments].concat())
+}
+
+/// Success, output and errors of the helm that the cluster harness builds.
+fn helm(arguments: &[&str]) -> (bool, String, String) {
+    let output = Command::new(root().join("tests/golden/helm")).current_dir(root()).args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }

@@ -1,6 +1,6 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
-//! to the chart, the samples of other kinds to the sample, `docs/metrics.md` to the table of metrics, the flags in
-//! `docs/sidecar.md` to the sidecar's arguments.
+//! and the kustomize bases to the chart, its README to its values, the samples of other kinds to the sample,
+//! `docs/metrics.md` to the table of metrics, the flags in `docs/sidecar.md` to the sidecar's arguments.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
@@ -12,9 +12,11 @@ mod chart;
 mod crds;
 #[cfg(feature = "sidecar")]
 mod flags;
+mod kustomize;
 #[cfg(feature = "controller")]
 mod metrics;
 mod samples;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,10 +26,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether the files are being written anew: who reads them together waits for the next run.
+fn updating() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
 /// Fails when the file does not hold exactly `expected`; writes it when UPDATE is set.
 fn hold(file: &str, expected: &str) {
     let path: PathBuf = root().join(file);
-    if std::env::var_os("UPDATE").is_some() {
+    if updating() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         return fs::write(&path, expected).unwrap();
     }

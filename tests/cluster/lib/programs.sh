@@ -25,9 +25,9 @@ packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 }
 
-# Sets module, package, path (the module that gives the version) and flags for one program.
+# Sets module, package, path (the module that gives the version), build tags and linker flags for one program.
 describe() {
-  flags="-s -w"
+  flags="-s -w" tags=''
   case $1 in
     kube*) module=kubernetes package=k8s.io/kubernetes/cmd/$1 path=k8s.io/kubernetes ;;
     etcd) module=etcd package=go.etcd.io/etcd/server/v3 path=$package ;;
@@ -35,7 +35,8 @@ describe() {
     coredns) module=coredns package=github.com/coredns/coredns path=$package ;;
     h2spec) module=h2spec path=github.com/summerwind/h2spec package=$path/cmd/h2spec ;;
     helm) module=helm path=helm.sh/helm/v4 package=$path/cmd/helm ;;
-    *) die "there is no program $1; known: $PROGRAMS h2spec helm" ;;
+    promtool) module=promtool path=github.com/prometheus/prometheus package=$path/cmd/promtool tags=remove_all_sd ;;
+    *) die "there is no program $1; known: $PROGRAMS h2spec helm promtool" ;;
   esac
   version=$(awk -v path="$path" '$1 == path { print $2 }' "$HERE/tools/$module/go.mod")
   [[ -n $version ]] || die "tools/$module/go.mod does not require $path"
@@ -48,7 +49,7 @@ describe() {
 }
 
 # What the program is built from: a changed lock file, package or flag is a changed key.
-key() { { cat "$HERE/tools/$module/go.mod" "$HERE/tools/$module/go.sum"; echo "$package $flags"; } | sha256sum | cut -d' ' -f1; }
+key() { { cat "$HERE/tools/$module/go.mod" "$HERE/tools/$module/go.sum"; echo "$package $flags${tags:+ $tags}"; } | sha256sum | cut -d' ' -f1; }
 
 current() { # NAME, after describe
   local stamp=$BIN/.$1.key
@@ -61,7 +62,7 @@ current() { # NAME, after describe
 
 compile() { # NAME, after describe; to another name first, so that an interrupted build leaves nothing half
   local partial=$BIN/.partial.$1
-  (cd "$HERE/tools/$module" && CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false -ldflags "$flags" -o "$partial" "$package") \
+  (cd "$HERE/tools/$module" && CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false -tags "$tags" -ldflags "$flags" -o "$partial" "$package") \
     || die "building $1 failed; nothing was changed"
   rm -f "$BIN/.$1.key"
   mv "$partial" "$BIN/$1"
@@ -69,7 +70,7 @@ compile() { # NAME, after describe; to another name first, so that an interrupte
 }
 
 build() { # [NAME...]
-  local module package path flags version name number=0 lock
+  local module package path flags tags version name number=0 lock
   # shellcheck disable=SC2086 # a list of words
   (($#)) || set -- $PROGRAMS
   mkdir -p "$BIN"
