@@ -164,20 +164,19 @@ fn objects(text: &str) -> BTreeMap<String, Value> {
                 object["metadata"].as_mapping_mut().unwrap().remove(written);
             }
         }
-        assert!(found.insert(name.clone(), same_numbers(object)).is_none(), "{name} twice");
+        assert!(found.insert(name.clone(), plain(object)).is_none(), "{name} twice");
     }
     found
 }
 
-/// kustomize writes 1 where 1.0 was.
-fn same_numbers(value: Value) -> Value {
+/// kustomize writes 1 where 1.0 was, and folds long expressions at other places.
+fn plain(value: Value) -> Value {
     match value {
-        Value::Number(number) => Value::from(number.as_f64()),
-        Value::Sequence(items) => Value::Sequence(items.into_iter().map(same_numbers).collect()),
-        Value::Mapping(members) => {
-            Value::Mapping(members.into_iter().map(|(key, of)| (key, same_numbers(of))).collect())
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Tagged(_) => value,
+        Value::Number(number) => number.as_f64().map_or(Value::Null, Value::from),
+        Value::Sequence(items) => Value::Sequence(items.into_iter().map(plain).collect()),
+        Value::Mapping(members) => Value::Mapping(members.into_iter().map(|(key, of)| (key, plain(of))).collect()),
+        Value::String(text) => Value::from(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Value::Null | Value::Bool(_) | Value::Tagged(_) => value,
     }
 }
 
