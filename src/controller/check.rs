@@ -123,10 +123,10 @@ async fn leader(client: &Client, namespace: &str, name: &str) -> Result<String, 
     let (began, mut first) = (Instant::now(), None);
     while began.elapsed() < RENEWED_WITHIN {
         let lease = call(format!("read Lease {namespace}/{name}"), leases.get_opt(name)).await?;
-        if let Some((holder, renewed)) = lease.and_then(held) {
-            if *first.get_or_insert(renewed) != renewed {
-                return Ok(holder);
-            }
+        if let Some((holder, renewed)) = lease.and_then(held)
+            && *first.get_or_insert(renewed) != renewed
+        {
+            return Ok(holder);
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -49,7 +49,7 @@ fn the_role_for_one_namespace_is_the_charts() {
 #[test]
 fn argo_cd_is_given_the_health_check_as_it_stands_in_its_file() {
     let lua = fs::read_to_string(root().join("deploy/components/argocd-health/health.lua")).unwrap();
-    let lines: String = lua.lines().map(|line| format!("    {line}\n")).collect();
+    let lines = format!("    {}\n", lua.trim_end().replace('\n', "\n    "));
     let patch = format!(
         "# Generated from health.lua by `make golden`; do not edit.\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  \
          name: argocd-cm\ndata:\n  resource.customizations.health.restart-controller.dev_RestartRequest: |\n{lines}"
