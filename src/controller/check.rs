@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Six times the pause between two renewals of a Lease; after a crash of the leader it is taken over in 16 s.
 const RENEWED_WITHIN: Duration = Duration::from_secs(20);
-/// Between two looks at the Lease.
+/// The API server puts a policy in force some seconds after it was written, as `helm test` may come right after the installation.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 /// A Deployment that the account of the check has no right to restart.
 const OTHER: &str = "restart-controller-check-of-a-refusal";
@@ -53,16 +55,27 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let requests: Api<RestartRequest> = Api::namespaced(client.clone(), namespace);
     served(&client, &requests, namespace).await?;
     println!("ok: both kinds are served in {namespace}");
-    accepted(&requests, args).await?;
+    patiently(async || accepted(&requests, args).await).await?;
     println!("ok: a restart may be asked for, and the definition fills in what it must");
     malformed(&requests, args).await?;
     println!("ok: a request without a reason is refused by the definition");
     if args.policies {
-        refused(&requests).await?;
+        patiently(async || refused(&requests).await).await?;
         println!("ok: a workload that the requester may not restart is refused by the policy");
     }
     println!("ok: {} acts", leader(&client, own, &args.lease).await?);
     Ok(())
+}
+
+/// What is not as it must be gets the time that a policy takes.
+async fn patiently(attempt: impl AsyncFn() -> Result<(), Error>) -> Result<(), Error> {
+    let began = Instant::now();
+    loop {
+        match attempt().await {
+            Err(Error::Startup(_)) if began.elapsed() < IN_FORCE_WITHIN => tokio::time::sleep(LOOK).await,
+            done => return done,
+        }
+    }
 }
 
 async fn served(client: &Client, requests: &Api<RestartRequest>, namespace: &str) -> Result<(), Error> {
