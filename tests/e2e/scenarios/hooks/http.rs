@@ -39,7 +39,7 @@ pub async fn called_once(space: &Space) -> Result<Figures> {
     ensure!(sent[0].user_agent.starts_with("restart-controller/"), "User-Agent is {}", sent[0].user_agent);
     let told = |time: &str, phase: &str| {
         json!({"request": {"name": "web", "namespace": space.name, "uid": object.uid()}, "run": run, "hook": "tell", "time": time,
-            "phase": phase, "target": {"kind": "Deployment", "name": "web"}, "reason": "end-to-end test", "trigger": "t1"})
+            "phase": phase, "target": {"kind": "Deployment", "name": "web"}, "reason": "end-to-end test", "requestedBy": object.spec.requested_by, "trigger": "t1"})
     };
     for (one, told) in [(&sent[0], told("Pre", "Preparing")), (&sent[2], told("Post", "Restarting"))] {
         let body: Value = serde_json::from_str(&one.body)?;
