@@ -19,8 +19,8 @@ fn groups() -> [(usize, Vec<Scenario>); 5] {
     [
         (1, scenarios::alone()),
         (2, scenarios::under_load()),
-        (3, scenarios::meanwhile()),
-        (4, scenarios::without_load()),
+        (4, scenarios::meanwhile()),
+        (6, scenarios::without_load()),
         (1, scenarios::controller_killed()),
     ]
 }
