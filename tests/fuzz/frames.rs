@@ -72,9 +72,9 @@ fn http2_ledger() {
         ledger.received(PREFACE);
         for (number, piece) in source.pieces(bytes).into_iter().enumerate() {
             if number % 3 == 2 {
-                ledger.written(piece)
+                ledger.written(piece);
             } else {
-                ledger.received(piece)
+                ledger.received(piece);
             }
             assert!(shared.in_flight.now() <= bytes.len() as u64, "more in flight than there are bytes");
         }

@@ -1,6 +1,6 @@
 //! Where inputs come from: seeds, changed in a few places.
 
-/// Numbers that look random and repeat with their seed (SplitMix64).
+/// Numbers that look random and repeat with their seed (`SplitMix64`).
 pub struct Source(u64);
 
 impl Source {

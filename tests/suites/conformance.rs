@@ -51,7 +51,7 @@ fn failed(cases: &[Case]) -> impl Iterator<Item = &Case> {
     cases.iter().filter(|case| case.failed)
 }
 
-/// The cases of a JUnit report as h2spec writes it: one element a line.
+/// The cases of a `JUnit` report as h2spec writes it: one element a line.
 fn read(report: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for line in report.lines().map(str::trim) {

@@ -212,14 +212,15 @@ impl Fields {
             (10, b'c') if name.eq_ignore_ascii_case("connection") => self.connection(value),
             (7, b'u') if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
             (6, b'e') if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
-            (4, b'h') if name.eq_ignore_ascii_case("host") => {
-                if std::mem::replace(&mut self.host, true) {
-                    return Err(Malformed::Bad("more than one Host"));
-                }
-            }
+            (4, b'h') if name.eq_ignore_ascii_case("host") => self.one_host()?,
             _ => {}
         }
         Ok(())
+    }
+
+    fn one_host(&mut self) -> Result<(), Malformed> {
+        let another = std::mem::replace(&mut self.host, true);
+        if another { Err(Malformed::Bad("more than one Host")) } else { Ok(()) }
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Malformed> {

@@ -14,7 +14,7 @@ async fn world() -> World {
 
 /// An app that goes on sending, as far as it is taken.
 fn pour(mut app: Peer) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move { while app.stream.write_all(&[b'x'; 65_536]).await.is_ok() {} })
+    tokio::spawn(async move { while app.stream.write_all(&[b'x'; 8_192]).await.is_ok() {} })
 }
 
 #[tokio::test]

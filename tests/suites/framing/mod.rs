@@ -48,7 +48,7 @@ async fn request_through(side: &Side, path: &str, bytes: &[u8]) -> Found {
     for carried in side.app.about(path) {
         let (messages, all) = agreed(Kind::Requests, &carried);
         is_clear &= all;
-        seen.extend(messages.into_iter().map(|message| shown(message, path)));
+        seen.extend(messages.iter().map(|message| shown(message, path)));
     }
     let statuses = statuses(&answer);
     let told = match (statuses.is_empty(), ended) {
@@ -63,7 +63,7 @@ async fn request_through(side: &Side, path: &str, bytes: &[u8]) -> Found {
 }
 
 /// A request as the table shows it: method, what of the path is not the case's own, body.
-fn shown(message: Message, path: &str) -> (bool, String) {
+fn shown(message: &Message, path: &str) -> (bool, String) {
     let line = message.line.replace(path, "/");
     let line = line.rsplit_once(" HTTP/").map_or(line.as_str(), |(line, _)| line);
     let body = String::from_utf8_lossy(&message.body).replace(path, "/");
@@ -116,7 +116,7 @@ async fn exchange(side: &Side, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut stream = TcpStream::connect(side.address).await.unwrap();
     // A proxy may refuse before all is sent.
     let _ = stream.write_all(bytes).await;
-    let (mut answer, mut piece) = (Vec::new(), [0; 16_384]);
+    let (mut answer, mut piece) = (Vec::new(), vec![0; 16_384]);
     loop {
         match tokio::time::timeout(QUIET, stream.read(&mut piece)).await {
             Err(_) => return (answer, false),
