@@ -1,7 +1,6 @@
-//! The count of streams against the truth: a ledger kept by both ends, with resets of either side, drains, and
-//! connections that break off in the mix.
+//! The count of streams against the truth: a ledger kept by both ends, with resets of either side in the mix; with drains too
+//! in `tests/ledger`.
 
-use super::drain::{lease, world as trusting_world};
 use super::harness::World;
 use super::http2_harness::{
     App, Asked, Client, DATA, END_HEADERS, END_STREAM, GET_BLOCK, HEADERS, RST_STREAM, Raw, frame,
@@ -9,7 +8,6 @@ use super::http2_harness::{
 use bytes::Bytes;
 use h2::Reason;
 use restart_controller::sidecar::state::Shared;
-use restart_controller::wire::NewRequests;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -122,13 +120,11 @@ async fn serve(mut asked: Asked, truth: Arc<Truth>, world: Arc<World>) {
     }
 }
 
-/// The client's side: whether the request was answered or reset. False: the connection takes no more of them.
-async fn ask(client: &mut Client, path: &str, truth: &Truth, world: &World) -> bool {
+/// The client's side, to the end of the answer or a reset.
+async fn ask(client: &Client, path: &str, truth: &Truth, world: &World) {
     let (kind, shared) = (kind(path), &world.sidecar.shared);
-    let Ok(mut ready) = client.send.clone().ready().await else { return false };
-    let Ok((answer, mut body)) = ready.send_request(super::http2_harness::request(path), kind != Kind::Upload) else {
-        return false;
-    };
+    let mut ready = client.send.clone().ready().await.unwrap();
+    let (answer, mut body) = ready.send_request(super::http2_harness::request(path), kind != Kind::Upload).unwrap();
     if kind == Kind::Upload {
         body.send_data(Bytes::from(vec![2; 30_000]), true).unwrap();
     }
@@ -136,32 +132,31 @@ async fn ask(client: &mut Client, path: &str, truth: &Truth, world: &World) -> b
         truth.has_begun(path).await;
         truth.end(path, shared);
         body.send_reset(Reason::CANCEL);
-        return true;
+        return;
     }
     let Ok(answer) = answer.await else {
         // A reset overtakes what was not read before it.
         assert!(matches!(kind, Kind::AppResets | Kind::AppResetsInMidAnswer), "{kind:?}");
-        return true;
+        return;
     };
     let mut answer = answer.into_body();
     while let Some(data) = answer.data().await {
         let Ok(data) = data else {
             assert_eq!(kind, Kind::AppResetsInMidAnswer);
-            return true;
+            return;
         };
         answer.flow_control().release_capacity(data.len()).unwrap();
         if kind == Kind::ClientResetsInMidAnswer {
             truth.end(path, shared);
             body.send_reset(Reason::CANCEL);
-            return true;
+            return;
         }
     }
-    true
 }
 
 #[tokio::test]
 async fn the_count_is_exact_over_many_streams_of_every_kind() {
-    let world = Arc::new(trusting_world().await);
+    let world = Arc::new(World::start().await);
     let mut app = App::start(&world);
     let truth = Arc::new(Truth::default());
     let (serving_truth, serving_world) = (Arc::clone(&truth), Arc::clone(&world));
@@ -170,37 +165,21 @@ async fn the_count_is_exact_over_many_streams_of_every_kind() {
             tokio::spawn(serve(app.next().await, Arc::clone(&serving_truth), Arc::clone(&serving_world)));
         }
     });
-    let drains = async {
-        for _ in 0..3 {
-            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-            lease(&world, 1, NewRequests::Serve).await;
-        }
-    };
     let clients = (0..CONNECTIONS).map(|connection| {
         let (world, truth) = (Arc::clone(&world), Arc::clone(&truth));
         async move {
-            let mut client = Client::connect(&world).await;
+            let client = Client::connect(&world).await;
             for round in 0..REQUESTS_EACH / AT_A_TIME {
                 let asked = (0..AT_A_TIME).map(|n| {
                     let path = format!("/{connection}/{}", round * AT_A_TIME + n + connection);
-                    let mut client = Client { send: client.send.clone(), connection: tokio::spawn(async { Ok(()) }) };
-                    let (world, truth) = (&world, &truth);
-                    async move { (ask(&mut client, &path, truth, world).await, path) }
+                    let (client, world, truth) = (&client, &world, &truth);
+                    async move { ask(client, &path, truth, world).await }
                 });
-                for (done, path) in futures::future::join_all(asked).await {
-                    if !done {
-                        // The connection was told to leave: on a new one, as clients do.
-                        client = Client::connect(&world).await;
-                        assert!(
-                            ask(&mut client, &path, &truth, &world).await,
-                            "a fresh connection takes its first request"
-                        );
-                    }
-                }
+                futures::future::join_all(asked).await;
             }
         }
     });
-    tokio::join!(futures::future::join_all(clients), drains);
+    futures::future::join_all(clients).await;
     world.in_flight_becomes(0).await;
     assert_eq!(truth.open.lock().unwrap().len(), 0);
     assert_eq!(truth.begun.load(Ordering::Relaxed), CONNECTIONS * REQUESTS_EACH);
