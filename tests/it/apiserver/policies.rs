@@ -75,7 +75,7 @@ pub async fn someone(user: &str) -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// Gives the user a role in the namespace: a Role that is made there, or a ClusterRole that exists.
+/// Gives the user a role in the namespace: a Role that is made there, or a `ClusterRole` that exists.
 pub async fn bind(admin: &Client, namespace: &str, user: &str, mut role: Value) {
     let reference =
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": role["metadata"]["name"]});

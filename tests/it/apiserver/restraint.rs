@@ -98,11 +98,9 @@ async fn it_deletes_a_pod_only_while_that_is_not_ready() {
     assert!(message.contains("deletes no pod that is Ready"), "{message}");
 }
 
-fn map(name: &str, metadata: Value) -> Value {
-    let mut map =
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}});
-    map["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
-    map
+fn map(name: &str, mut metadata: Value) -> Value {
+    metadata["name"] = name.into();
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"key": "value"}})
 }
 
 /// What it makes for itself.
