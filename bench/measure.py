@@ -18,6 +18,8 @@ CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, OTHER_CORE = {CORES[0]}, {CORES[-1]}
 
 
+# Priority of what is started while time is measured: on a machine that others use, -5 (as root) takes their part out.
+PRIORITY = 0
 STARTED = []
 
 
@@ -33,6 +35,7 @@ def start(command, core, **options):
     """A process on one core, with enough descriptors."""
     def prepare():
         os.sched_setaffinity(0, core)
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < 20_000 else 20_000, hard))
     STARTED.append(subprocess.Popen(command, preexec_fn=prepare, **options))
