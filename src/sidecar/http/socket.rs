@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 const LINGER: Duration = Duration::from_secs(2);
 /// and how long in all.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
+/// Bytes that are still read of a client that broke the protocol.
+const BROKEN_LINGER: usize = 256 * 1024;
 /// Silence after which the kernel asks whether the peer is still there: a vanished client frees its connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -127,7 +129,7 @@ pub fn shut_write(stream: &TcpStream) {
 /// Closes so that what was written arrives: half-close, then read and drop until the peer closes too.
 pub async fn close_after_answer(stream: TcpStream) {
     shut_write(&stream);
-    let _ = tokio::time::timeout(LONGEST_LINGER, discard(&stream)).await;
+    let _ = tokio::time::timeout(LONGEST_LINGER, discard(&stream, usize::MAX)).await;
 }
 
 /// Closes by a reset: the answer before it was cut short, and must not look whole.
@@ -141,11 +143,25 @@ fn discard_some(stream: &TcpStream) -> io::Result<usize> {
     stream.try_read(&mut [0; 4096])
 }
 
-async fn discard(stream: &TcpStream) {
+/// The same to a client that broke the protocol, by a flood perhaps: a little is read, so that it may learn why, and no more.
+pub async fn close_broken(stream: TcpStream) {
+    shut_write(&stream);
+    let _ = tokio::time::timeout(LINGER, discard(&stream, BROKEN_LINGER)).await;
+}
+
+/// Reads and drops up to the close, or until `most` bytes have come.
+async fn discard(stream: &TcpStream, most: usize) {
+    let mut dropped = 0_usize;
     while let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.readable()).await {
         match discard_some(stream) {
             Ok(0) => return,
-            Ok(_) => tokio::task::coop::consume_budget().await,
+            Ok(count) => {
+                dropped = dropped.saturating_add(count);
+                if dropped >= most {
+                    return;
+                }
+                tokio::task::coop::consume_budget().await;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }

@@ -31,13 +31,17 @@ pub async fn serve(client: TcpStream, early: Bytes, relay: &Arc<Relay>) {
     let ledger = Arc::new(Ledger::new(Arc::clone(&relay.shared)));
     let patience = Patience { head: relay.head_timeout, stall: relay.http2.stall };
     let io = Watched::new(Arc::clone(&client), early, Arc::clone(&ledger), patience);
+    let mut ended = Ended::Broken;
     if let Ok(Ok(engine)) = tokio::time::timeout(relay.head_timeout, builder(relay).handshake(io)).await {
         let app = Arc::new(App::new(relay.pool.app(), relay.http2));
-        run(engine, &app, &ledger, relay).await;
+        ended = run(engine, &app, &ledger, relay).await;
     }
     ledger.clear();
     if let Some(client) = Arc::into_inner(client) {
-        socket::close_after_answer(client).await;
+        match ended {
+            Ended::InOrder if !ledger.is_flooded() => socket::close_after_answer(client).await,
+            Ended::InOrder | Ended::Broken => socket::close_broken(client).await,
+        }
     }
 }
 
@@ -54,8 +58,21 @@ fn builder(relay: &Relay) -> Builder {
     builder
 }
 
+/// How a connection ended.
+enum Ended {
+    /// All was said.
+    InOrder,
+    /// The client broke the protocol: what else it sends says nothing.
+    Broken,
+}
+
 /// Runs the connection to its end.
-async fn run(mut engine: Connection<Watched, Bytes>, app: &Arc<App>, ledger: &Arc<Ledger>, relay: &Arc<Relay>) {
+async fn run(
+    mut engine: Connection<Watched, Bytes>,
+    app: &Arc<App>,
+    ledger: &Arc<Ledger>,
+    relay: &Arc<Relay>,
+) -> Ended {
     let (mut drains, mut closing) = (relay.shared.drains(), relay.shared.closing());
     let mut goodbye = None;
     if *closing.borrow_and_update() {
@@ -76,7 +93,7 @@ async fn run(mut engine: Connection<Watched, Bytes>, app: &Arc<App>, ledger: &Ar
             }
             () = at(goodbye) => {
                 if !engine.has_streams() {
-                    return;
+                    return Ended::InOrder;
                 }
                 goodbye = Some(Instant::now() + GOODBYE);
             }
@@ -88,8 +105,11 @@ async fn run(mut engine: Connection<Watched, Bytes>, app: &Arc<App>, ledger: &Ar
                         engine.graceful_shutdown();
                     }
                 }
-                Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection broke"),
-                None => return,
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "an HTTP/2 connection broke");
+                    return Ended::Broken;
+                }
+                None => return Ended::InOrder,
             },
         }
     }
