@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// A plain answer.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+/// The app's consent to an upgrade.
+pub const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
@@ -43,6 +45,17 @@ impl World {
         all.extend(arguments);
         let Verb::Run(run) = Cli::try_parse_from(all).unwrap().verb else { unreachable!() };
         Self { sidecar: sidecar::start(*run).await.unwrap(), control_socket, app }
+    }
+
+    /// A client and the app, after the app has agreed to `upgrade`.
+    pub async fn tunnel(&self, upgrade: &str) -> (Peer, Peer) {
+        let mut client = self.client().await;
+        client.send(upgrade).await;
+        let mut app = self.app().await;
+        app.expect(upgrade).await;
+        app.send(SWITCHING).await;
+        client.expect(SWITCHING).await;
+        (client, app)
     }
 
     pub async fn client(&self) -> Peer {

@@ -1,24 +1,13 @@
 //! Upgrades: a tunnel is a request in flight until both sides have closed it.
 
-use super::harness::{GET, OK, Peer, World};
+use super::harness::{GET, OK, SWITCHING, World};
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-
-async fn tunnel(world: &World) -> (Peer, Peer) {
-    let mut client = world.client().await;
-    client.send(UPGRADE).await;
-    let mut app = world.app().await;
-    app.expect(UPGRADE).await;
-    app.send(SWITCHING).await;
-    client.expect(SWITCHING).await;
-    (client, app)
-}
 
 #[tokio::test]
 async fn a_tunnel_passes_anything_and_counts_until_it_ends() {
     let world = World::start().await;
-    let (mut client, mut app) = tunnel(&world).await;
+    let (mut client, mut app) = world.tunnel(UPGRADE).await;
     client.send("GET / HTTP/9.9\n\nnot http\0").await;
     app.expect("GET / HTTP/9.9\n\nnot http\0").await;
     app.send("\u{1}\u{2}").await;
@@ -52,7 +41,7 @@ async fn bytes_sent_together_with_the_upgrade_enter_the_tunnel_and_count_no_more
 #[tokio::test]
 async fn a_tunnel_that_one_side_resets_ends_for_the_other() {
     let world = World::start().await;
-    let (mut client, app) = tunnel(&world).await;
+    let (mut client, app) = world.tunnel(UPGRADE).await;
     app.reset();
     client.is_reset().await;
     world.in_flight_becomes(0).await;

@@ -1,23 +1,12 @@
 //! WebSocket: counted to its end, and told to leave only when there is no more time.
 
-use super::harness::{Peer, World};
+use super::harness::{Peer, SWITCHING, World};
 use std::time::{Duration, Instant};
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 /// From server and client, 1001.
 const CLOSE: &[u8] = &[0x88, 2, 0x03, 0xe9];
 const MASKED_CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
-
-async fn open(world: &World) -> (Peer, Peer) {
-    let mut client = world.client().await;
-    client.send(UPGRADE).await;
-    let mut app = world.app().await;
-    app.expect(UPGRADE).await;
-    app.send(SWITCHING).await;
-    client.expect(SWITCHING).await;
-    (client, app)
-}
 
 async fn gets(peer: &mut Peer, bytes: &[u8]) {
     let mut got = vec![0; bytes.len()];
@@ -29,7 +18,7 @@ async fn gets(peer: &mut Peer, bytes: &[u8]) {
 #[tokio::test]
 async fn at_the_last_call_both_sides_get_a_close_frame_and_the_connection_ends_when_they_confirm() {
     let world = World::start().await;
-    let (mut client, mut app) = open(&world).await;
+    let (mut client, mut app) = world.tunnel(UPGRADE).await;
     client.send_bytes(&[0x81, 0x81, 1, 2, 3, 4, b'a' ^ 1]).await;
     gets(&mut app, &[0x81, 0x81, 1, 2, 3, 4, b'a' ^ 1]).await;
     world.sidecar.shared.terminate();
@@ -52,7 +41,7 @@ async fn at_the_last_call_both_sides_get_a_close_frame_and_the_connection_ends_w
 #[tokio::test]
 async fn a_message_under_way_is_finished_before_the_close_frame() {
     let world = World::start().await;
-    let (mut client, mut app) = open(&world).await;
+    let (mut client, mut app) = world.tunnel(UPGRADE).await;
     // The first frame of a message from the app, and half a frame from the client.
     app.send_bytes(&[0x01, 3, b'o', b'n', b'e']).await;
     gets(&mut client, &[0x01, 3, b'o', b'n', b'e']).await;
@@ -72,7 +61,7 @@ async fn a_message_under_way_is_finished_before_the_close_frame() {
 #[tokio::test]
 async fn a_closing_handshake_under_way_is_left_alone() {
     let world = World::start().await;
-    let (mut client, mut app) = open(&world).await;
+    let (mut client, mut app) = world.tunnel(UPGRADE).await;
     client.send_bytes(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await;
     gets(&mut app, &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await;
     app.send_bytes(&[0x88, 2, 0x03, 0xe8]).await;
@@ -86,7 +75,7 @@ async fn a_closing_handshake_under_way_is_left_alone() {
 #[tokio::test]
 async fn sides_that_confirm_nothing_are_closed_all_the_same() {
     let world = World::start().await;
-    let (mut client, mut app) = open(&world).await;
+    let (mut client, mut app) = world.tunnel(UPGRADE).await;
     // In the midst of a frame that never ends.
     app.send_bytes(&[0x82, 100, 1]).await;
     gets(&mut client, &[0x82, 100, 1]).await;
@@ -117,7 +106,7 @@ async fn other_tunnels_get_no_frames_of_ours() {
 #[tokio::test]
 async fn a_termination_with_an_open_websocket_calls_last_a_second_before_the_app_is_let_go() {
     let world = World::with(&["--grace-seconds", "8"]).await;
-    let (mut client, mut app) = open(&world).await;
+    let (mut client, mut app) = world.tunnel(UPGRADE).await;
     let began = Instant::now();
     world.sidecar.shared.terminate();
     let waiting = world.get("/wait-drained");
