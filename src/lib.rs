@@ -8,6 +8,8 @@
 //! | [`machine`] | pure: `plan(&Observed) -> Decision`, one file per phase | `api` |
 //! | [`wire`] | the protocol between controller and sidecar | nothing of ours |
 //! | `controller` | the shell: observe → plan → act or record; feature `controller` | all of the above |
+//! | `client` | asking for restarts and looking at them, for programs; feature `client` | `api` |
+//! | `cli` | `kubectl restart`, one verb per file; feature `cli` | `client`, `controller::preview` |
 //! | `sidecar` | the proxy in the pod: count, drain lease, termination; feature `sidecar` | `wire` |
 //!
 //! # The road
@@ -46,6 +48,10 @@ pub mod api;
 pub mod machine;
 pub mod wire;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "controller")]
 pub mod controller;
 #[cfg(feature = "sidecar")]

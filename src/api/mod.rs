@@ -6,6 +6,7 @@ mod code;
 mod crd;
 mod history;
 pub mod names;
+pub mod parallel;
 mod phase;
 mod request;
 mod status;

@@ -2,12 +2,12 @@
 //!
 //! **Invariant:** pure; once recorded in the status the recorded values rule.
 
+use crate::api::parallel::of_replicas;
 use crate::api::{Resolved, RestartRequestSpec, StrategyType, TargetKind};
 use crate::controller::config::Restart;
 use crate::controller::facts::Surroundings;
 use crate::controller::observe::endpoints;
 use crate::controller::workload::Workload;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;
 
 /// CoreDNS's default TTL: clients of a headless Service hold a pod's address that long (notes: failure modes 2).
@@ -50,18 +50,7 @@ fn max_parallel(spec: &RestartRequestSpec, workload: &Workload) -> i32 {
     let asked = spec.strategy.as_ref().and_then(|strategy| strategy.max_parallel.as_ref());
     let surge = || workload.deployment()?.spec.as_ref()?.strategy.as_ref()?.rolling_update.as_ref()?.max_surge.as_ref();
     let replicas = i32::try_from(workload.replicas()).unwrap_or(i32::MAX);
-    asked.or_else(surge).map_or(1, |value| count(value, replicas)).max(1)
-}
-
-/// A percentage of the replicas, rounded up as Kubernetes rounds maxSurge.
-fn count(value: &IntOrString, replicas: i32) -> i32 {
-    match value {
-        IntOrString::Int(count) => *count,
-        IntOrString::String(text) => {
-            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-            i32::try_from((percent * i64::from(replicas) + 99) / 100).unwrap_or(i32::MAX)
-        }
-    }
+    asked.or_else(surge).map_or(1, |value| of_replicas(value, replicas)).max(1)
 }
 
 /// Clients may know its pods by the names of a headless Service: one that selects them, or the StatefulSet's own.
@@ -129,12 +118,5 @@ mod tests {
         assert!(known_by_headless(&set, &services(&[("db-pods", "None", "other")])), "the governing one");
         assert!(!known_by_headless(&set, &services(&[("any", "10.0.0.1", "db"), ("db-pods", "10.0.0.2", "db")])));
         assert!(!known_by_headless(&set, &services(&[("any", "None", "other")])));
-    }
-
-    #[test]
-    fn a_percentage_rounds_up_and_is_at_least_one() {
-        for (text, replicas, expected) in [("25%", 3, 1), ("25%", 5, 2), ("100%", 3, 3), ("1%", 200, 2)] {
-            assert_eq!(count(&IntOrString::String(text.to_owned()), replicas), expected, "{text} of {replicas}");
-        }
     }
 }

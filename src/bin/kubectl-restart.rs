@@ -1,0 +1,2 @@
+//! `kubectl restart`.
+fn main() {}
