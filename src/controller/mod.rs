@@ -29,6 +29,7 @@ mod orphans;
 mod pass;
 pub mod reconcile;
 mod record;
+pub mod rights;
 pub mod sidecars;
 pub mod telemetry;
 mod wake;

@@ -6,6 +6,7 @@
 //! **Invariant:** nothing is simulated, and nothing here reaches into the controller: what is judged is what users see.
 
 mod codes;
+mod rights;
 mod scenario;
 mod scenarios;
 mod support;
@@ -50,6 +51,11 @@ fn main() -> ExitCode {
             continue;
         }
         let conclusion = libtest_mimic::run(&arguments, trials);
+        passed += conclusion.num_passed;
+        failed += conclusion.num_failed;
+    }
+    if let Some(trial) = rights::trial(arguments.filter.is_none() && arguments.skip.is_empty()) {
+        let conclusion = libtest_mimic::run(&Arguments { filter: None, ..arguments.clone() }, vec![trial]);
         passed += conclusion.num_passed;
         failed += conclusion.num_failed;
     }

@@ -1,6 +1,6 @@
 //! `deploy/install.yaml`: the chart with its default values, and the namespace around it.
 
-use super::{hold, root};
+use super::{hold, rights, root};
 use std::process::Command;
 
 const NAMESPACE: &str = "restart-controller-system";
@@ -133,6 +133,7 @@ pub fn render(arguments: &[&str]) -> String {
 
 /// Success, output and errors of `helm template`.
 fn template(arguments: &[&str]) -> (bool, String, String) {
+    rights::written();
     let common =
         ["template", "restart-controller", "charts/restart-controller", "--namespace", NAMESPACE, "--skip-tests"];
     helm(&[&common, arguments].concat())

@@ -1,6 +1,6 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
 //! and the kustomize bases to the chart, its README to its values, the samples of other kinds to the sample,
-//! `docs/metrics.md` to the table of metrics, the flags in `docs/sidecar.md` to the sidecar's arguments.
+//! the chart's rules to the list of rights, `docs/metrics.md` to the table of metrics, the flags in `docs/sidecar.md` to the sidecar's arguments.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
@@ -15,6 +15,7 @@ mod flags;
 mod kustomize;
 #[cfg(feature = "controller")]
 mod metrics;
+mod rights;
 mod samples;
 mod values;
 

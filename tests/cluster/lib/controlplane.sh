@@ -7,6 +7,9 @@ start_etcd() {
 }
 
 start_apiserver() {
+  local audit=()
+  # In one file, which the tests read when they end.
+  [[ -z $AUDIT_POLICY ]] || audit=(--audit-policy-file="$AUDIT_POLICY" --audit-log-path="$RUN/log/audit.log" --audit-log-maxsize=10000)
   # Without InternalIP first, exec and logs fail: nothing resolves the node's name.
   start kube-apiserver "$BIN/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range="$SERVICE_CIDR" \
     --advertise-address="$NODE_IP" --secure-port=6443 --tls-cert-file="$RUN/pki/apiserver.crt" --tls-private-key-file="$RUN/pki/apiserver.key" \
@@ -14,7 +17,7 @@ start_apiserver() {
     --service-account-key-file="$RUN/pki/service-accounts.key" --service-account-signing-key-file="$RUN/pki/service-accounts.key" \
     --service-account-issuer=https://kubernetes.default.svc.cluster.local --kubelet-preferred-address-types=InternalIP \
     --kubelet-client-certificate="$RUN/pki/apiserver-kubelet-client.crt" --kubelet-client-key="$RUN/pki/apiserver-kubelet-client.key" \
-    --kubelet-certificate-authority="$RUN/pki/ca.crt"
+    --kubelet-certificate-authority="$RUN/pki/ca.crt" "${audit[@]}"
 }
 
 start_controller_manager() {
