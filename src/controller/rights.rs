@@ -153,6 +153,13 @@ pub const RIGHTS: &[Right] = &[
     own(
         "",
         &["configmaps"],
+        Names::Any,
+        &["create"],
+        "An apply of the ConfigMap with its public half needs it where there is none yet. A right to create cannot be bound to a name.",
+    ),
+    own(
+        "",
+        &["configmaps"],
         Names::One("restart-controller-keys"),
         &["patch"],
         "Its public half is published for sidecars.",

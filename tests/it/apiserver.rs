@@ -11,6 +11,7 @@ mod definitions;
 mod evictions;
 mod frame;
 mod leaders;
+mod own_rights;
 mod policies;
 mod requester;
 mod requests;

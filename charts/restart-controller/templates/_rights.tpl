@@ -91,6 +91,11 @@ rules:
     resources: [secrets]
     resourceNames: [restart-controller-keys]
     verbs: [get]
+  # An apply of the ConfigMap with its public half needs it where there is none yet. A right to create cannot be bound
+  # to a name.
+  - apiGroups: [""]
+    resources: [configmaps]
+    verbs: [create]
   # Its public half is published for sidecars.
   - apiGroups: [""]
     resources: [configmaps]

@@ -2,14 +2,12 @@
 //!
 //! **Invariant:** every test is about two processes and the Lease of its own namespace; nothing here looks inside.
 
+use super::own_rights::{allow, kubeconfig};
 use super::requests::{create, minimal, raw};
 use super::running::Running;
 use super::{clients, namespace, until};
-use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -146,26 +144,11 @@ async fn a_lease_deleted_by_hand_is_made_anew_by_its_holder() {
     one.stop().await;
 }
 
-/// A kubeconfig like ours, for a service account that may do everything in its namespace but use Leases.
+/// A kubeconfig for a service account that may do everything in its namespace but use Leases.
 async fn without_leases(client: &Client, namespace: &str, directory: &Path) -> PathBuf {
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "most"},
-        "rules": [{"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["*"]}]});
-    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "most"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "most"},
-        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}]});
-    let params = PostParams::default();
-    let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
-    roles.create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
-    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
-    bindings.create(&params, &serde_json::from_value(binding).unwrap()).await.unwrap();
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let token = accounts.create_token_request("default", &params, &TokenRequest::default()).await.unwrap();
-    let ours = std::fs::read_to_string(std::env::var_os("KUBECONFIG").unwrap()).unwrap();
-    let mut config: serde_yaml::Value = serde_yaml::from_str(&ours).unwrap();
-    config["users"][0]["user"] = serde_yaml::to_value(json!({"token": token.status.unwrap().token})).unwrap();
-    let file = directory.join("kubeconfig");
-    std::fs::write(&file, serde_yaml::to_string(&config).unwrap()).unwrap();
-    file
+    let rules = json!([{"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["*"]}]);
+    allow(client, namespace, "most", rules, namespace).await;
+    kubeconfig(client, namespace, directory).await
 }
 
 #[tokio::test]

@@ -34,9 +34,18 @@ impl Running {
 
     /// Only begun, with another kubeconfig if one is named.
     pub fn spawn(namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
+        Self::begin(namespace, namespace, arguments, kubeconfig)
+    }
+
+    /// Only begun; it lives in one namespace and restarts in another.
+    pub fn spawn_in(own: &str, namespace: &str, kubeconfig: Option<&std::path::Path>) -> Self {
+        Self::begin(own, namespace, &[], kubeconfig)
+    }
+
+    fn begin(own: &str, namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_restart-controller"));
         command.args(["run", "--admin", "127.0.0.1:0"]).env("RUST_LOG", "info");
-        command.args(["--namespace", namespace, "--own-namespace", namespace]).args(arguments);
+        command.args(["--namespace", namespace, "--own-namespace", own]).args(arguments);
         if let Some(file) = kubeconfig {
             command.env("KUBECONFIG", file);
         }
