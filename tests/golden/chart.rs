@@ -75,6 +75,29 @@ fn watched_namespaces_have_roles_in_place_of_the_cluster_role() {
 }
 
 #[test]
+fn the_durations_of_the_election_must_go_together_as_in_the_controller() {
+    let set = |values: &str| template(&["--set", values]);
+    let (success, text, error) =
+        set("leaderElection.leaseDuration=4s,leaderElection.renewDeadline=2500ms,leaderElection.retryPeriod=500ms");
+    let arguments =
+        "--leader-elect-lease-duration, 4s, --leader-elect-renew-deadline, 2500ms, --leader-elect-retry-period, 500ms";
+    assert!(success && text.contains(arguments), "{error}{text}");
+    for (values, sentence) in [
+        (
+            "leaderElection.renewDeadline=15s",
+            "renewDeadline (15s) must be shorter than leaderElection.leaseDuration (15s)",
+        ),
+        ("leaderElection.leaseDuration=9999ms", "must be shorter"),
+        ("leaderElection.retryPeriod=6s", "retryPeriod (6s) must be above 0 and at most half"),
+        ("leaderElection.retryPeriod=0s", "must be above 0"),
+        ("leaderElection.retryPeriod=2", "leaderElection"),
+    ] {
+        let (success, _, error) = set(values);
+        assert!(!success && error.contains(sentence), "{values}: {error}");
+    }
+}
+
+#[test]
 fn a_budget_is_kept_where_there_are_several_replicas() {
     let budgets = |values: &str| render(&["--set", values]).matches("kind: PodDisruptionBudget").count();
     assert_eq!(["replicas=3", "replicas=1", "podDisruptionBudget.enabled=false"].map(budgets), [1, 0, 0]);

@@ -64,3 +64,24 @@ spec:
     - name: the-controller-itself
       expression: request.userInfo.username == 'system:serviceaccount:{{ .root.Release.Namespace }}:{{ $full }}'
 {{- end }}
+
+{{/* A duration of the values in milliseconds. */}}
+{{- define "restart-controller.millis" -}}
+{{- $number := regexFind "^[0-9]+" . | int64 -}}
+{{- if hasSuffix "ms" . }}{{ $number }}{{ else if hasSuffix "s" . }}{{ mul $number 1000 }}{{ else }}{{ mul $number 60000 }}{{ end -}}
+{{- end }}
+
+{{/* Nothing, where the three durations go together as the controller asks for (src/controller/leader/decide.rs). */}}
+{{- define "restart-controller.election" -}}
+{{- with .Values.leaderElection -}}
+{{- $lease := include "restart-controller.millis" .leaseDuration | int64 -}}
+{{- $deadline := include "restart-controller.millis" .renewDeadline | int64 -}}
+{{- $retry := include "restart-controller.millis" .retryPeriod | int64 -}}
+{{- if ge $deadline $lease -}}
+{{- fail (printf "leaderElection.renewDeadline (%s) must be shorter than leaderElection.leaseDuration (%s)" .renewDeadline .leaseDuration) -}}
+{{- end -}}
+{{- if or (eq $retry 0) (gt (mul $retry 2) $deadline) -}}
+{{- fail (printf "leaderElection.retryPeriod (%s) must be above 0 and at most half of leaderElection.renewDeadline (%s)" .retryPeriod .renewDeadline) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

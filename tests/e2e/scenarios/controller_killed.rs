@@ -3,7 +3,7 @@
 //! **Invariant:** every kill comes after the phase has been seen in the status, and every pod ever seen is in the account.
 
 use crate::support::app::{App, Template};
-use crate::support::controller;
+use crate::support::controller::{self, Election};
 use crate::support::figures::Figures;
 use crate::support::load::Load;
 use crate::support::pods::PodWatch;
@@ -31,7 +31,7 @@ pub async fn rolling(space: &Space) -> Result<Figures> {
 }
 
 async fn completed(space: &Space, steps: &[Step], more: Value) -> Result<Figures> {
-    let (app, load) = deploy(space).await?;
+    let (app, load) = deploy(space, Election::Short).await?;
     let watch = PodWatch::start(&app).await?;
     let old = app.uids().await?;
     let (request, hits) = kill_in(space, "web", more, steps).await?;
@@ -46,8 +46,8 @@ async fn completed(space: &Space, steps: &[Step], more: Value) -> Result<Figures
 }
 
 /// The sample under load, and a controller, whatever the scenario before has left.
-async fn deploy(space: &Space) -> Result<(App<'_>, Load<'_>)> {
-    controller::bring_back(&space.cluster.client).await?;
+async fn deploy(space: &Space, election: Election) -> Result<(App<'_>, Load<'_>)> {
+    controller::bring_back(&space.cluster.client, election).await?;
     let app = Template::web()?.deploy_with_load(space).await?;
     let load = Load::start(space, "kill", &app.address().await?, 100, json!({})).await?;
     Ok((app, load))
@@ -73,16 +73,27 @@ async fn kill_in<'a>(space: &'a Space, name: &str, more: Value, steps: &[Step]) 
     Ok((request, format!("killed in {}", hits.join(", "))))
 }
 
-/// A configuration that fails: killed while the failure shows, and again while everything goes back.
+/// A configuration that fails: killed while the failure shows, and again while everything goes back. With the Lease as it is
+/// installed, and the leader alone is killed: the other replica takes over.
 pub async fn recovering(space: &Space) -> Result<Figures> {
-    let (app, load) = deploy(space).await?;
+    let (app, load) = deploy(space, Election::Default).await?;
     Request::apply(space, "good", "web", json!({"strategy": {"maxParallel": "100%"}})).await?.completed(120).await?;
     app.settled().await?;
     let (good, starts) = (app.content().await?, app.starts().await?);
     let watch = PodWatch::start(&app).await?;
     app.edit_config("exitAtStart: true\n").await?;
-    let (request, hits) =
-        kill_in(space, "bad", json!({"progressDeadlineSeconds": 120}), &[Step::Surging, Step::Restoring]).await?;
+    let client = &space.cluster.client;
+    let mut leader = controller::aim_at_leader(client).await?;
+    let request = Request::apply(space, "bad", "web", json!({"progressDeadlineSeconds": 120})).await?;
+    let mut taken_over = vec![];
+    for step in [Step::Surging, Step::Restoring] {
+        request.entered(step).await?;
+        let after = leader.taken_over(client).await?;
+        ensure!(after <= Election::TAKEN_OVER, "killed in {step:?}, taken over {after:.1?} later");
+        taken_over.push(format!("{after:.1?}"));
+        leader = controller::aim_at_leader(client).await?;
+    }
+    let hits = format!("killed in Surging, Restoring; taken over after {}", taken_over.join(", "));
     request.failed_and_restored(Code::ReplacementUnhealthy, 240).await?;
     app.settled().await?;
     let (after, now) = (app.content().await?, app.starts().await?);
@@ -97,7 +108,7 @@ pub async fn recovering(space: &Space) -> Result<Figures> {
 
 /// Nobody renews the lease: the pod comes back by itself. The controller comes back as well, and the run ends.
 pub async fn for_good(space: &Space) -> Result<Figures> {
-    let (app, load) = deploy(space).await?;
+    let (app, load) = deploy(space, Election::Short).await?;
     // Keeps the drain from ending before the kill.
     let slow = json!({"workMillis": 20_000, "timeoutMillis": 60_000, "slowBodies": 0.0});
     let slow = Load::start(space, "slow", &app.address().await?, 3, slow).await?;
@@ -110,7 +121,7 @@ pub async fn for_good(space: &Space) -> Result<Figures> {
     let after = back_without_controller(space, &watch, &cordoned).await;
     // Whatever came of it: the scenarios after this one need the controller.
     let slow = slow.stop().await;
-    controller::bring_back(&space.cluster.client).await?;
+    controller::bring_back(&space.cluster.client, Election::Short).await?;
     let (after, slow) = (after?, slow?);
     ensure!(
         after <= BACK_WITHIN,

@@ -135,6 +135,7 @@ pub fn without_load() -> Vec<Scenario> {
         "a paused Deployment is refused", "paused", target::paused;
         "a timeout beyond the controller's limit is refused", "timeout", target::timeout_too_long;
         "strategy Recreate with Surge is refused", "recreate", target::recreate;
+        "a volume claim that one pod alone can mount is refused with Surge", "claim", target::exclusive_claim;
         "a Service whose named port bypasses the sidecar is refused", "bypass", target::bypass;
         "a Service that publishes addresses that are not ready is refused", "not-ready", target::publishes_not_ready;
         "a copy that a quota refuses stops the restart", "quota", configuration::copy_refused_by_quota;

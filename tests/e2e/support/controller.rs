@@ -12,12 +12,40 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 const NAME: &str = "restart-controller";
 const SELECTOR: &str = "app.kubernetes.io/name=restart-controller";
 const KEYS: &str = "restart-controller-keys";
 /// What `deploy/install.yaml` asks for.
 const REPLICAS: i32 = 2;
+
+/// How long the Lease of the replicas lasts.
+#[derive(Clone, Copy)]
+pub enum Election {
+    /// As `deploy/install.yaml` has it.
+    Default,
+    /// As short as a busy machine bears, so that a kill costs a scenario little.
+    Short,
+}
+
+impl Election {
+    /// Longest until a standby acts after a crash: the lease, and a second.
+    pub const TAKEN_OVER: Duration = Duration::from_secs(15 + 1);
+
+    /// The arguments, and what they are worth.
+    const fn arguments(self) -> [(&'static str, &'static str); 3] {
+        let values = match self {
+            Self::Default => ["15s", "10s", "2s"],
+            Self::Short => ["4s", "2500ms", "500ms"],
+        };
+        [
+            ("--leader-elect-lease-duration", values[0]),
+            ("--leader-elect-renew-deadline", values[1]),
+            ("--leader-elect-retry-period", values[2]),
+        ]
+    }
+}
 
 /// Waits until all pods of the operator are ready.
 pub async fn ready(client: &Client) -> Result {
@@ -46,6 +74,22 @@ pub async fn public_key(client: &Client) -> Result<String> {
 pub struct Victim {
     pods: Vec<String>,
     processes: Vec<String>,
+    /// Whoever holds the Lease, when it alone is to go.
+    leader: Option<String>,
+}
+
+/// Waits until two run of which one leads, and finds that one.
+pub async fn aim_at_leader(client: &Client) -> Result<Victim> {
+    ready(client).await?;
+    let holder = until("a controller to lead", 60, async || {
+        let holder = holder(client).await?;
+        Ok(if holder.is_empty() { Look::NotYet("nobody".into()) } else { Look::Done(holder) })
+    })
+    .await?;
+    let pod = leader(client).await?;
+    let api: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
+    let processes = processes(&api.get(&pod).await?.uid().unwrap_or_default());
+    Ok(Victim { pods: vec![pod], processes, leader: Some(holder) })
 }
 
 /// Waits until a controller runs, and finds it.
@@ -58,7 +102,8 @@ pub async fn aim(client: &Client) -> Result<Victim> {
             return Ok(Look::NotYet(format!("{} pods, none of them running", pods.len())));
         }
         let processes = running.iter().flat_map(|pod| processes(&pod.uid().unwrap_or_default())).collect();
-        Ok(Look::Done(Victim { pods: running.iter().map(|pod| pod.name_any()).collect(), processes }))
+        let pods = running.iter().map(|pod| pod.name_any()).collect();
+        Ok(Look::Done(Victim { pods, processes, leader: None }))
     })
     .await
 }
@@ -73,6 +118,19 @@ fn runs(pod: &Pod) -> bool {
 }
 
 impl Victim {
+    /// Kills the leader; returns how long it took until another one led.
+    pub async fn taken_over(self, client: &Client) -> Result<Duration> {
+        let old = self.leader.clone().ok_or("aim at the leader first")?;
+        let killed = Instant::now();
+        self.kill(client).await;
+        until("another controller to lead", 60, async || {
+            let now = holder(client).await?;
+            Ok(when(now != old && !now.is_empty(), || format!("{now} does")))
+        })
+        .await?;
+        Ok(killed.elapsed())
+    }
+
     /// Kills the controller as kill -9 does; the next one runs in a fresh pod.
     pub async fn kill(self, client: &Client) {
         if !self.processes.is_empty() {
@@ -115,10 +173,29 @@ pub async fn take_away(client: &Client) -> Result {
     .await
 }
 
-/// Brings it back and waits for it.
-pub async fn bring_back(client: &Client) -> Result {
+/// Brings it back, with such a Lease, and waits for it.
+pub async fn bring_back(client: &Client, election: Election) -> Result {
+    elect(client, election).await?;
     scale(client, REPLICAS).await?;
     ready(client).await
+}
+
+/// Other pods, if these have another Lease.
+async fn elect(client: &Client, election: Election) -> Result {
+    let api: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
+    let deployment = serde_json::to_value(api.get(NAME).await?)?;
+    let old = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    let mut args: Vec<String> = serde_json::from_value(old.clone())?;
+    for (argument, value) in election.arguments() {
+        let at = args.iter().position(|one| one == argument).ok_or_else(|| format!("no {argument} in {args:?}"))?;
+        value.clone_into(&mut args[at + 1]);
+    }
+    if json!(args) != *old {
+        let patch = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": args}]);
+        let patch: Patch<()> = Patch::Json(serde_json::from_value(patch)?);
+        api.patch(NAME, &PatchParams::default(), &patch).await?;
+    }
+    Ok(())
 }
 
 async fn scale(client: &Client, replicas: i32) -> Result {
@@ -143,10 +220,15 @@ pub async fn metrics(client: &Client) -> Result<String> {
     kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics")], "").await
 }
 
+/// Who holds the Lease; empty: nobody.
+async fn holder(client: &Client) -> Result<String> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), SYSTEM);
+    Ok(api.get(NAME).await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
+}
+
 /// The pod that holds the Lease.
 async fn leader(client: &Client) -> Result<String> {
-    let api: Api<Lease> = Api::namespaced(client.clone(), SYSTEM);
-    let holder = api.get(NAME).await?.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    let holder = holder(client).await?;
     // What follows the name is drawn anew by each process.
     let (pod, _) = holder.rsplit_once('_').ok_or("no controller leads")?;
     Ok(pod.to_owned())

@@ -3,7 +3,7 @@
 //! **Invariant:** every kill comes after the receiver has the call on record.
 
 use crate::support::app::Template;
-use crate::support::controller;
+use crate::support::controller::{self, Election};
 use crate::support::figures::Figures;
 use crate::support::receiver::{Receiver, http, job};
 use crate::support::request::Request;
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 /// Killed while a Job runs and while a request is under way: the Job ran once, the request was sent with one key.
 pub async fn job_and_request(space: &Space) -> Result<Figures> {
     let client = &space.cluster.client;
-    controller::bring_back(client).await?;
+    controller::bring_back(client, Election::Short).await?;
     Template::web()?.replicas(1).deploy(space).await?;
     let receiver = Receiver::deploy(space).await?;
     let address = "http://$(RECEIVER_SERVICE_HOST):80/hook?by=job&millis=5000";

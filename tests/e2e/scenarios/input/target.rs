@@ -49,6 +49,23 @@ pub async fn recreate(space: &Space) -> Result<Figures> {
     refused(&app, json!({}), Code::TargetInvalid, &["Deployment web has strategy Recreate", "Rolling"]).await
 }
 
+/// Old pod and replacement cannot both mount it.
+pub async fn exclusive_claim(space: &Space) -> Result<Figures> {
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}});
+    space.apply(&[claim]).await?;
+    let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}});
+    let mount = |pod: &mut serde_json::Value| {
+        if let Some(volumes) = pod["volumes"].as_array_mut() {
+            volumes.push(volume.clone());
+        }
+    };
+    // No pod, as nothing here gives the claim a volume.
+    let app = Template::web()?.replicas(0).edit_pod(mount).deploy(space).await?;
+    refused(&app, json!({}), Code::TargetInvalid, &["Deployment web", "ReadWriteOnce volume claim data", "Rolling"])
+        .await
+}
+
 /// The app's port of the same name wins, past the sidecar.
 pub async fn bypass(space: &Space) -> Result<Figures> {
     let port =
