@@ -3,10 +3,11 @@
 //! **Invariant:** each message names the object and what to do about it.
 
 use super::refused;
-use crate::support::Result;
 use crate::support::app::{App, Template};
 use crate::support::figures::Figures;
+use crate::support::request::Request;
 use crate::support::space::Space;
+use crate::support::{Result, ensure};
 use restart_controller::api::Code;
 use serde_json::json;
 
@@ -61,9 +62,12 @@ pub async fn exclusive_claim(space: &Space) -> Result<Figures> {
         }
     };
     // No pod, as nothing here gives the claim a volume.
-    let app = Template::web()?.replicas(0).edit_pod(mount).deploy(space).await?;
-    refused(&app, json!({}), Code::TargetInvalid, &["Deployment web", "ReadWriteOnce volume claim data", "Rolling"])
-        .await
+    Template::web()?.replicas(0).edit_pod(mount).deploy(space).await?;
+    let status = Request::apply(space, "bad", "web", json!({})).await?.failed(Code::TargetInvalid, 40).await?;
+    for word in ["Deployment web", "ReadWriteOnce volume claim data", "Rolling"] {
+        ensure!(status.message.contains(word), "the message does not name {word:?}: {}", status.message);
+    }
+    Ok(Figures::note(status.message))
 }
 
 /// The app's port of the same name wins, past the sidecar.
