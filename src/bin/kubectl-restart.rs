@@ -1,2 +1,7 @@
-//! `kubectl restart`.
-fn main() {}
+//! `kubectl restart`: kubectl finds this program by its name.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    restart_controller::cli::main()
+}

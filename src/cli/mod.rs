@@ -1,1 +1,161 @@
-//! `kubectl restart`.
+//! `kubectl restart`: restarts for people. One verb per file; what they share is how to reach the cluster (`connect`), how
+//! to print (`output`), how to watch a restart (`follow`, `progress`) and how to end (`exit`).
+//!
+//! **Invariant:** everything is done with the caller's own rights; without them nothing works that would not work with
+//! `kubectl` itself. Nothing is written but `RestartRequests`, and, by `inject`, the file that it was given.
+
+mod args;
+mod cancel;
+mod connect;
+mod exit;
+mod follow;
+mod history;
+mod output;
+mod pick;
+mod progress;
+mod restart;
+mod status;
+mod watch;
+
+pub use exit::Exit;
+
+use args::Global;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Restart a workload without losing one request
+///
+/// Asks the restart-controller to replace the pods of a Deployment, StatefulSet or DaemonSet: each pod leaves its Services,
+/// finishes its requests and is replaced; if anything fails, configuration and pods are put back.
+///
+/// Exit codes: 0 done; 1 error; 2 the wait timed out; 3 the restart failed (or was cancelled) and everything is as before;
+/// 4 it failed and something could not be put back; 130 interrupted, and the restart goes on.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-restart",
+    bin_name = "kubectl restart",
+    version,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "kubectl restart KIND/NAME... --reason TEXT [OPTIONS]\n       kubectl restart COMMAND [OPTIONS]",
+    after_help = "Examples:\n  kubectl restart deploy/web --reason 'new price table'\n  kubectl restart deploy/web --reason 'new price table' --promote web-config=web-config-next\n  kubectl restart deploy -l app=web --reason 'node update' --timeout 1m --wait=false\n  kubectl restart plan deploy/web"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    ask: restart::Args,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show where restarts stand
+    Status(status::Args),
+    /// Follow a restart to its end
+    Watch(watch::Args),
+    /// Show the restarts that ended
+    History(history::Args),
+    /// Cancel a restart before the first pod is touched
+    Cancel(cancel::Args),
+}
+
+/// Parses the arguments, does what they say, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        alone(&matches)?;
+        Cli::from_arg_matches(&matches)
+    });
+    match parsed {
+        Ok(cli) => run(cli).into(),
+        Err(error) => {
+            // clap's own code for errors, 2, means here that a wait timed out.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Error.into() } else { Exit::Done.into() }
+        }
+    }
+}
+
+/// Options of the restart itself beside a verb would do nothing.
+fn alone(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some((verb, _)) = matches.subcommand() else { return Ok(()) };
+    let command = Cli::command();
+    let given = command.get_arguments().filter(|argument| !argument.is_global_set()).find(|argument| {
+        let id = argument.get_id().as_str();
+        matches.try_contains_id(id).unwrap_or(false) && matches.value_source(id) == Some(ValueSource::CommandLine)
+    });
+    let Some(given) = given else { return Ok(()) };
+    let why = format!(
+        "{given} goes with a restart, not before `{verb}`; write it after `{verb}` if it is one of its options\n"
+    );
+    Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, why))
+}
+
+fn run(cli: Cli) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let done = runtime.block_on(dispatch(cli));
+    runtime.shutdown_background();
+    done.unwrap_or_else(|error| {
+        let code = error.code().map(|code| format!("{}: ", code.number())).unwrap_or_default();
+        failed(&format!("{code}{error}"))
+    })
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, crate::client::Error> {
+    let Cli { global, ask, verb } = cli;
+    match verb {
+        None => restart::run(&global, &ask).await,
+        Some(Verb::Status(args)) => status::run(&global, &args).await,
+        Some(Verb::Watch(args)) => watch::run(&global, &args).await,
+        Some(Verb::History(args)) => history::run(&global, &args).await,
+        Some(Verb::Cancel(args)) => cancel::run(&global, &args).await,
+    }
+}
+
+fn failed(why: &str) -> Exit {
+    eprintln!("error: {why}");
+    Exit::Error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, String> {
+        let matches = Cli::command().try_get_matches_from(line.split(' ')).map_err(|error| error.to_string())?;
+        alone(&matches).map_err(|error| error.to_string())?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_restart_needs_a_reason_and_a_verb_does_not() {
+        assert!(parsed("kubectl-restart deploy/web").unwrap_err().contains("--reason"));
+        assert!(parsed("kubectl-restart deploy/web --reason why").unwrap().verb.is_none());
+        assert!(parsed("kubectl-restart status").unwrap().verb.is_some());
+    }
+
+    #[test]
+    fn where_the_namespace_stands_does_not_matter() {
+        for line in ["kubectl-restart -n shop status deploy/web", "kubectl-restart status deploy/web -n shop"] {
+            let cli = parsed(line).unwrap();
+            assert_eq!((cli.global.namespace.as_deref(), cli.verb.is_some()), (Some("shop"), true), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_would_do_nothing_is_an_error() {
+        assert!(parsed("kubectl-restart --force status").unwrap_err().contains("--force goes with a restart"));
+        assert!(parsed("kubectl-restart deploy/web status").is_err());
+    }
+}

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::jiff::{Timestamp, Unit};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::Serialize;
 
 /// Where a workload stands, in the seed's words.
@@ -157,7 +157,7 @@ impl RestartClient {
     /// The request as it is now and after every change, until it is gone. A connection that breaks is made again.
     pub fn follow(&self, name: &str) -> impl Stream<Item = Result<Option<RestartRequest>, Error>> + Send + use<> {
         let what = format!("watch RestartRequest {}/{name}", self.namespace());
-        watcher::watch_object(self.requests(), name).map(move |seen| match seen {
+        watcher::watch_object(self.requests(), name).default_backoff().map(move |seen| match seen {
             Ok(request) => Ok(request),
             Err(
                 watcher::Error::InitialListFailed(source)
