@@ -72,9 +72,17 @@ async fn patiently(attempt: impl AsyncFn() -> Result<(), Error>) -> Result<(), E
     let began = Instant::now();
     loop {
         match attempt().await {
-            Err(Error::Startup(_)) if began.elapsed() < IN_FORCE_WITHIN => tokio::time::sleep(LOOK).await,
+            Err(error) if not_yet(&error) && began.elapsed() < IN_FORCE_WITHIN => tokio::time::sleep(LOOK).await,
             done => return done,
         }
+    }
+}
+
+/// The API server answers 503 to what a mutating policy looks at until that knows a definition which is new.
+fn not_yet(error: &Error) -> bool {
+    match error {
+        Error::Kube { source: kube::Error::Api(status), .. } => status.code == 503,
+        error => matches!(error, Error::Startup(_)),
     }
 }
 

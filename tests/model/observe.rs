@@ -41,7 +41,7 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
         },
         verdict: verdict(world, scenario)
             .filter(|_| matches!(world.step(), None | Some(Step::Queued | Step::Preparing | Step::PreHooks))),
-        hold: world.held.then(|| Hold { message: String::new(), bounded: !scenario.queue }),
+        hold: hold(world, scenario),
         handled: (world.handled && world.status.is_none())
             .then_some(Handled { result: Phase::Failed, code: Some(Code::ReplacementUnhealthy) }),
         hooks: [HookTime::Pre, HookTime::Post].into_iter().filter_map(|time| hook(world, scenario, time)).collect(),
@@ -78,6 +78,13 @@ fn asks(world: &World, scenario: &Scenario) -> Asked {
         expired: world.expired,
         generation_unseen: false,
     }
+}
+
+/// A pod too many is about to be deleted: it is on no list.
+fn hold(world: &World, scenario: &Scenario) -> Option<Hold> {
+    let surplus = world.pods.iter().filter(|pod| pod.own()).count() > usize::from(world.replicas);
+    let hold = |bounded| Hold { message: String::new(), bounded };
+    if world.held { Some(hold(!scenario.queue)) } else { surplus.then(|| hold(true)) }
 }
 
 fn verdict(world: &World, scenario: &Scenario) -> Option<Verdict> {

@@ -3,7 +3,7 @@
 //! **Invariant:** never judged by the Deployment's `availableReplicas` or `generation`, which an autoscaler and our own
 //! detaching move (DESIGN 3, cases decided).
 
-use crate::api::StrategyType;
+use crate::api::{StrategyType, TargetKind};
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{endpoints, pods};
@@ -102,21 +102,87 @@ fn unavailable(workload: &Workload, wanted: usize) -> Option<String> {
     (available < wanted).then(|| format!("{available} of {wanted} pods have been Ready for minReadySeconds"))
 }
 
-/// What the restart has to wait for before it begins: a rollout of the workload's own, or a pod that is starting.
+/// What the restart has to wait for before it begins: a rollout of the workload's own, a pod that is starting, or one too
+/// many that is about to be deleted.
 #[must_use]
 pub fn unsettled(facts: &Facts) -> Option<String> {
-    let starting = |pod: &&PodFacts| {
-        let phase = pod.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        !pod.terminating() && matches!(phase, None | Some("Pending")) && !pods::foreign(facts, pod)
-    };
     let rollout = facts.workload.as_ref().map(|workload| rollout(workload, &facts.pods));
     let rollout = rollout.and_then(|rollout| match rollout {
         Rollout::UnderWay(message) => Some(message),
         Rollout::Settled | Rollout::Stopped(_) => None,
     });
-    rollout.or_else(|| {
-        let pod = facts.pods.iter().find(starting)?;
-        let said = said(facts, pod).map_or_else(String::new, |said| format!(": {said}"));
-        Some(format!("waiting for Pod {} to start{said}", pod.name()))
-    })
+    rollout.or_else(|| starting(facts)).or_else(|| surplus(facts))
+}
+
+fn phase(pod: &PodFacts) -> Option<&str> {
+    pod.pod.status.as_ref().and_then(|status| status.phase.as_deref())
+}
+
+fn starting(facts: &Facts) -> Option<String> {
+    let starting = |pod: &&PodFacts| {
+        !pod.terminating() && matches!(phase(pod), None | Some("Pending")) && !pods::foreign(facts, pod)
+    };
+    let pod = facts.pods.iter().find(starting)?;
+    let said = said(facts, pod).map_or_else(String::new, |said| format!(": {said}"));
+    Some(format!("waiting for Pod {} to start{said}", pod.name()))
+}
+
+/// Pods beyond `replicas`: listed, they would be old pods that the ReplicaSet deletes whatever the run does.
+fn surplus(facts: &Facts) -> Option<String> {
+    let workload = facts.workload.as_ref().filter(|workload| workload.kind() != TargetKind::DaemonSet)?;
+    let counts = |pod: &&PodFacts| {
+        !pod.terminating() && !matches!(phase(pod), Some("Succeeded" | "Failed")) && pods::attached(facts, pod)
+    };
+    let (own, wanted) = (facts.pods.iter().filter(counts).count(), workload.replicas());
+    (own > wanted).then(|| format!("waiting until {workload}, which has {own} pods, is down to its {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::RestartRequest;
+    use crate::controller::config::Restart;
+    use crate::controller::facts::Surroundings;
+    use crate::controller::observe::resolve::resolve;
+    use serde_json::json;
+
+    /// A StatefulSet of three, and its pods in these phases; one that ends is told to go.
+    fn facts(phases: &[&str]) -> Facts {
+        let set = json!({
+            "metadata": {"name": "db", "uid": "set", "generation": 1},
+            "spec": {"replicas": 3, "selector": {}, "template": {}},
+            "status": {"replicas": 3, "currentRevision": "a", "updateRevision": "a", "observedGeneration": 1},
+        });
+        let workload = Workload::StatefulSet(Box::new(serde_json::from_value(set).unwrap()));
+        let request = json!({"metadata": {"name": "one"}, "spec": {"targetRef": {"kind": "StatefulSet", "name": "db"}, "reason": "test"}});
+        let request: RestartRequest = serde_json::from_value(request).unwrap();
+        let resolved = resolve(&request.spec, &Restart::default(), Some(&workload), &Surroundings::default());
+        let pod = |(index, phase): (usize, &&str)| {
+            let pod = json!({
+                "metadata": {
+                    "name": format!("db-{index}"), "uid": index.to_string(), "labels": {"controller-revision-hash": "a"},
+                    "deletionTimestamp": (*phase == "ends").then_some("2026-01-01T00:00:00Z"),
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "set", "controller": true}],
+                },
+                "status": {"phase": if *phase == "ends" { "Running" } else { phase }},
+            });
+            PodFacts { pod: serde_json::from_value(pod).unwrap(), asked: false, report: None, silence: String::new() }
+        };
+        let pods = phases.iter().enumerate().map(pod).collect();
+        Facts { pods, ..Facts::new("shop", request, Some(workload), resolved) }
+    }
+
+    #[test]
+    fn a_restart_waits_for_a_pod_that_starts_and_for_one_too_many_to_go() {
+        let run = ["Running"; 3];
+        assert_eq!(unsettled(&facts(&run)), None);
+        assert!(
+            unsettled(&facts(&[&run[1..], &["Pending"]].concat())).is_some_and(|why| why.contains("db-2 to start"))
+        );
+        let down = unsettled(&facts(&[&run[..], &["Running"]].concat())).unwrap();
+        assert_eq!(down, "waiting until StatefulSet db, which has 4 pods, is down to its 3");
+        for over in ["ends", "Succeeded", "Failed"] {
+            assert_eq!(unsettled(&facts(&[&run[..], &[over]].concat())), None, "{over}");
+        }
+    }
 }

@@ -69,6 +69,12 @@ pub fn foreign(facts: &Facts, pod: &PodFacts) -> bool {
     attachment(facts, &pod.pod) == Attachment::Foreign
 }
 
+/// Whether the pod is the workload's, and was not taken out.
+#[must_use]
+pub fn attached(facts: &Facts, pod: &PodFacts) -> bool {
+    attachment(facts, &pod.pod) == Attachment::Attached
+}
+
 fn attachment(facts: &Facts, pod: &Pod) -> Attachment {
     attached_to(facts.workload.as_ref(), facts.workload_uid(), pod)
 }
