@@ -32,7 +32,7 @@ fmt: ## format the sources
 
 lint: ## formatting, clippy behind every wall of features, shell scripts
 	cargo fmt --check
-	@for features in "" sidecar controller controller,sidecar; do \
+	@for features in "" sidecar controller controller,sidecar,planted; do \
 	  echo "cargo clippy --features '$$features'"; \
 	  cargo clippy --quiet --locked --all-targets --features "$$features" -- -D warnings || exit 1; done
 	shellcheck -x $$(git ls-files | xargs grep -lE '^#!.*bash|^# shellcheck shell=bash')
@@ -50,8 +50,9 @@ golden: ## write the generated files anew: crds/, the chart's copies and README,
 	UPDATE=1 cargo test --locked --quiet --test golden
 	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags
 
-ledger: ## the sidecar's count against a ledger of 300,000 requests that both ends keep
+ledger: ## the sidecar's count against a ledger of 300,000 requests that both ends keep, and the ledger against planted bugs
 	cargo test --locked $(all) --test ledger
+	cargo test --locked $(all),planted --test planted
 
 soak: export LEDGER_REQUESTS ?= 10000000
 soak: ## the same of ten million, or LEDGER_REQUESTS=N, in the release profile

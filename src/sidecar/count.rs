@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 pub struct Count {
     now: AtomicU64,
     total: AtomicU64,
+    most: AtomicU64,
     fell: Notify,
 }
 
@@ -28,6 +29,12 @@ impl Count {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// The most that were in flight at a time since this was last asked, nearly: only memory is judged by it.
+    #[must_use]
+    pub fn take_most(&self) -> u64 {
+        self.most.swap(self.now(), Ordering::Relaxed)
+    }
+
     /// Returns as soon as fewer than `limit` are in flight. Pushed by the request that ends, not polled.
     pub async fn below(&self, limit: u64) {
         loop {
@@ -42,7 +49,10 @@ impl Count {
 
     fn begin(&self, count: u64) {
         self.total.fetch_add(count, Ordering::Relaxed);
-        self.now.fetch_add(count, Ordering::SeqCst);
+        let now = self.now.fetch_add(count, Ordering::SeqCst) + count;
+        if now > self.most.load(Ordering::Relaxed) {
+            self.most.store(now, Ordering::Relaxed);
+        }
     }
 
     fn end(&self, count: u64) {
@@ -55,13 +65,21 @@ impl Count {
 pub struct Share<'a> {
     count: &'a Count,
     held: AtomicU64,
+    /// The present request has been forgotten by a planted fault.
+    #[cfg(feature = "planted")]
+    forgotten: std::sync::atomic::AtomicBool,
 }
 
 impl<'a> Share<'a> {
     /// A connection with no request.
     #[must_use]
     pub fn new(count: &'a Count) -> Self {
-        Self { count, held: AtomicU64::new(0) }
+        Self {
+            count,
+            held: AtomicU64::new(0),
+            #[cfg(feature = "planted")]
+            forgotten: false.into(),
+        }
     }
 
     /// Requests of this connection that count.
@@ -76,6 +94,10 @@ impl<'a> Share<'a> {
         if new > 0 {
             self.held.fetch_add(new, Ordering::Relaxed);
             self.count.begin(new);
+            #[cfg(feature = "planted")]
+            if count > 1 && crate::sidecar::planted::is_planted(crate::sidecar::planted::Fault::CountsTwice) {
+                self.count.total.fetch_add(new, Ordering::Relaxed);
+            }
         }
         new
     }
@@ -98,8 +120,21 @@ impl<'a> Share<'a> {
         }
     }
 
+    /// The oldest request is forgotten if `fault` is planted.
+    #[cfg(feature = "planted")]
+    pub fn forget_if(&self, fault: crate::sidecar::planted::Fault) {
+        if crate::sidecar::planted::is_planted(fault) && self.held() > 0 {
+            self.finish_one();
+            self.forgotten.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The oldest request has ended.
     pub fn finish_one(&self) {
+        #[cfg(feature = "planted")]
+        if self.forgotten.swap(false, Ordering::Relaxed) {
+            return;
+        }
         debug_assert!(self.held() > 0, "a request ended that had not begun");
         if self.held() > 0 {
             self.held.fetch_sub(1, Ordering::Relaxed);
@@ -129,6 +164,10 @@ impl Drop for One {
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         let held = self.held();
+        #[cfg(feature = "planted")]
+        if crate::sidecar::planted::is_planted(crate::sidecar::planted::Fault::KeepsBroken) {
+            return;
+        }
         if held > 0 {
             self.count.end(held);
         }

@@ -16,8 +16,11 @@ pub mod drain;
 pub mod http;
 pub mod http2;
 pub mod listen;
+pub mod memory;
 pub mod metrics;
 pub mod observe;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod readiness;
 pub mod seldom;
 pub mod state;
@@ -105,6 +108,8 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
+    let giving_back = Arc::clone(&shared);
+    tokio::spawn(async move { memory::give_back(&giving_back).await });
     let readiness_url = arguments.readiness_url;
     tokio::spawn(admin::serve(
         admin,

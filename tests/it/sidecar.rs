@@ -17,6 +17,7 @@ mod last_endpoint;
 mod observe;
 mod process;
 mod relay;
+mod stale;
 mod stall;
 mod streaming;
 mod tcp;

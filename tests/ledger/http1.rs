@@ -158,6 +158,10 @@ fn get(id: u64) -> String {
 }
 
 fn request(kind: Kind, id: u64) -> Vec<u8> {
+    if kind == Kind::AppResets {
+        // Not idempotent: nobody may send it to the app a second time.
+        return format!("POST /{id:x} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").into();
+    }
     let Some(size) = kind.upload(id) else {
         let upgrade = "Connection: upgrade\r\nUpgrade: echo\r\n\r\nping";
         return if kind == Kind::Upgrade { get(id).replace("\r\n\r\n", &format!("\r\n{upgrade}")) } else { get(id) }

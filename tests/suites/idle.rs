@@ -1,6 +1,6 @@
-//! Ten thousand idle connections: what they cost, that they still work, and that their memory serves the next ones.
+//! Ten thousand idle connections: what they cost, that they still work, and that their memory comes back.
 
-use crate::support::{App, Sidecar, soon};
+use crate::support::{App, Sidecar, becomes, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -8,8 +8,9 @@ const CONNECTIONS: u64 = 10_000;
 /// Memory that one idle connection of HTTP/1.1 may cost, in bytes.
 const MOST_BYTES: u64 = 4_096;
 
-/// What may be resident more in a second wave than in the first, in KiB.
-const GROWTH_KIB: u64 = 2_048;
+/// What may be resident more after all have gone than before they came, in KiB: buffers kept for reuse, half a page here
+/// and there. Without being asked the C library would keep 29 MB.
+const KEPT_KIB: u64 = 2_048;
 
 async fn request(client: &mut TcpStream) {
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -24,7 +25,7 @@ async fn request(client: &mut TcpStream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_idle_connections_are_cheap_and_their_memory_is_used_again() {
+async fn ten_thousand_idle_connections_are_cheap_and_their_memory_comes_back() {
     let app = App::start().await;
     let sidecar = Sidecar::start(app.address, &["--max-connections", "10000"]).await;
     // What the first connections bring with them stays: buffers for reuse.
@@ -35,12 +36,9 @@ async fn ten_thousand_idle_connections_are_cheap_and_their_memory_is_used_again(
     let before = sidecar.resident_kib();
     let full = wave(&sidecar).await;
     let each = full.saturating_sub(before) * 1024 / CONNECTIONS;
-    // The C library keeps what lies below anything in use. Kept is not lost: the next ten thousand cost nothing more.
-    let again = wave(&sidecar).await;
-    println!(
-        "{CONNECTIONS} idle connections: {each} bytes each; {before} KiB before, {full} KiB, {again} KiB the second time"
-    );
-    assert!(again <= full + GROWTH_KIB, "memory is lost: {full} KiB, then {again} KiB");
+    becomes("memory comes back", async || sidecar.resident_kib() <= before + KEPT_KIB).await;
+    let after = sidecar.resident_kib();
+    println!("{CONNECTIONS} idle connections: {each} bytes each; {before} KiB before, {full} KiB, {after} KiB after");
     if cfg!(debug_assertions) && std::env::var_os("SUITES_SIDECAR").is_none() {
         println!("not judged: a program for debugging");
     } else {

@@ -62,26 +62,63 @@ pub struct Exchange<'a> {
     pub progress: Progress,
 }
 
+/// What came of sending a request.
+struct Tried {
+    next: Next,
+    /// The connection to the app takes another request.
+    is_reusable: bool,
+    /// The app has closed it without a byte.
+    is_unanswered: bool,
+}
+
 /// Passes the request whose head is at the start of what was read, and its answer.
 pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next {
+    const NO_APP: Next = Next::Answer(Answer::BadGateway("the app does not accept connections"));
     let mut body = Body::new(request.framing);
     let bytes = connection.inbound.bytes();
     let first = match body.advance(&bytes[request.length..]) {
         Ok(taken) => request.length + taken,
         Err(malformed) => return Next::Answer(malformed.into()),
     };
-    let Ok((upstream, taken)) = connection.relay.pool.send(&bytes[..first], connection.now).await else {
-        return Next::Answer(Answer::BadGateway("the app does not accept connections"));
+    let pool = &connection.relay.pool;
+    let Ok((mut upstream, taken)) = pool.send(&bytes[..first], connection.now, request.may_repeat).await else {
+        return NO_APP;
     };
+    // Kept only where the app may just have closed the connection, and RFC 9110 9.2.2 lets a proxy send it again.
+    let again = upstream.is_reused() && request.may_repeat && taken == first;
+    let again = again.then(|| bytes[..first].to_vec());
     connection.inbound.consume(taken);
-    let app = &upstream.stream;
+    let mut tried = attempt(connection, request, &upstream.stream, body, first - taken).await;
+    if let Some(again) = again.filter(|_| tried.is_unanswered) {
+        // Boxed: it is rare, and a connection should not own room for it.
+        let Ok(fresh) = Box::pin(pool.send_anew(&again)).await else { return NO_APP };
+        upstream = fresh;
+        tried = Box::pin(attempt(connection, request, &upstream.stream, body, 0)).await;
+    }
+    if tried.is_reusable {
+        pool.put(upstream);
+    }
+    tried.next
+}
+
+/// Passes what is left of a request of which the app has the rest, and its answer.
+async fn attempt(
+    connection: &mut Connection<'_>,
+    request: &RequestHead,
+    app: &TcpStream,
+    body: Body,
+    unsent: usize,
+) -> Tried {
     let (client, relay, share) = (connection.client, connection.relay, &connection.share);
     let exchange = Exchange { client, app, relay, share, request, progress: Progress::default() };
     let mut outbound = Buffer::default();
-    let outcome = exchange.both_ways(&mut connection.inbound, &mut outbound, body, first - taken).await;
-    let reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
+    let outcome = exchange.both_ways(&mut connection.inbound, &mut outbound, body, unsent).await;
+    let is_reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
+    let is_unanswered = exchange.is_unanswered(&outcome) && outbound.is_empty();
     let next = match outcome {
         Outcome::Ended(Ending::Tunnel) => {
+            #[cfg(feature = "planted")]
+            share.forget_if(crate::sidecar::planted::Fault::ForgetsTunnels);
             let inbound = &mut connection.inbound;
             Next::End(if request.websocket {
                 let last_call = relay.shared.last_call();
@@ -92,10 +129,7 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
         }
         outcome => exchange.next(&outcome),
     };
-    if reusable {
-        connection.relay.pool.put(upstream);
-    }
-    next
+    Tried { next, is_reusable, is_unanswered }
 }
 
 impl Exchange<'_> {
@@ -251,6 +285,11 @@ impl Exchange<'_> {
     fn is_reusable(&self, outcome: &Outcome) -> bool {
         let kept = matches!(outcome, Outcome::Ended(Ending::Whole { app_keeps: true, .. }));
         kept && self.is(&self.progress.request_sent) && !self.is(&self.progress.client_half_closed)
+    }
+
+    /// Whether the app has ended it without a byte of an answer.
+    fn is_unanswered(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Ended(Ending::NoAnswer(_))) && self.progress.heads.load(Ordering::Relaxed) == 0
     }
 
     #[expect(clippy::unused_self, reason = "reads as one word with its twin")]

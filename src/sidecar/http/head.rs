@@ -53,6 +53,8 @@ pub struct RequestHead {
     pub offers_h2c: bool,
     /// Whether the client waits for `100 Continue`.
     pub expects_continue: bool,
+    /// Whether it is all of the request and its method idempotent: a proxy may send it twice (RFC 9110 9.2.2).
+    pub may_repeat: bool,
 }
 
 impl RequestHead {
@@ -129,8 +131,24 @@ pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
     fields.fits(version)?;
     let keep_alive = fields.keep_alive(version);
     let (upgrade, expects_continue) = (fields.upgrade && fields.connection_upgrade, fields.expects_continue);
+    let may_repeat = framing == Framing::Length(0) && request.method.is_some_and(is_idempotent);
     let (websocket, offers_h2c) = (fields.websocket && fields.upgrades == 1, fields.h2c);
-    Ok(RequestHead { length, method, framing, keep_alive, upgrade, websocket, offers_h2c, expects_continue })
+    Ok(RequestHead {
+        length,
+        method,
+        framing,
+        keep_alive,
+        upgrade,
+        websocket,
+        offers_h2c,
+        expects_continue,
+        may_repeat,
+    })
+}
+
+/// RFC 9110 9.2.2; methods that are not known are not.
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
 /// Reads the head of an answer that [`find_end`] has found to be all of `bytes`.

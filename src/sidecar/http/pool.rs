@@ -1,7 +1,11 @@
 //! Connections to the app, kept idle for a moment.
 //!
-//! **Invariant:** a request is sent again only if not one byte of it was taken by the connection before, so nothing is ever
-//! done twice; and no connection is kept longer than apps keep theirs (1 s, an option), so that this is hardly ever needed.
+//! An app may close an idle connection in the very moment in which it is taken from here. A request that must not be sent
+//! twice gets one that a look into the kernel has just found open. One that may be (RFC 9110 9.2.2) is spared the look:
+//! if the connection proves closed before a byte of the answer has come, [`super::exchange`] sends it once more, on a new one.
+//!
+//! **Invariant:** a request that must not be sent twice is sent again only if not one byte of it was taken by the
+//! connection before; and no connection is kept longer than apps keep theirs (1 s, an option).
 
 use super::socket::{self, Peek};
 use std::collections::VecDeque;
@@ -32,10 +36,17 @@ impl Connection {
         Ok(Self { stream, proven: false, reused: false })
     }
 
-    /// Whether the app has neither closed it nor said anything. One that is proven is asked for by a system call only if
-    /// the last look at all sockets has shown something; the pool keeps none long enough for the app to tire of it.
-    fn is_silent(&self) -> bool {
-        (self.proven && !socket::is_ready(&self.stream)) || socket::peek(&self.stream) == Peek::Nothing
+    /// Whether it has been idle before: the app may have closed it since.
+    #[must_use]
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Whether the app has neither closed it nor said anything. The kernel need not be asked of one that is proven, if the
+    /// request may be sent again and the last look at all sockets has shown nothing.
+    fn is_silent(&self, may_repeat: bool) -> bool {
+        let is_trusted = may_repeat && self.proven && !socket::is_ready(&self.stream);
+        is_trusted || socket::peek(&self.stream) == Peek::Nothing
     }
 }
 
@@ -68,8 +79,8 @@ impl Pool {
     ///
     /// # Errors
     /// The app does not listen.
-    pub async fn send(&self, first: &[u8], now: Instant) -> io::Result<(Connection, usize)> {
-        while let Some(connection) = self.take(now) {
+    pub async fn send(&self, first: &[u8], now: Instant, may_repeat: bool) -> io::Result<(Connection, usize)> {
+        while let Some(connection) = self.take(now, may_repeat) {
             if let Ok(taken) = socket::write_some(&connection.stream, first).await {
                 return Ok((connection, taken));
             }
@@ -79,11 +90,21 @@ impl Pool {
         Ok((connection, taken))
     }
 
+    /// Opens a connection and writes all of `request` to it.
+    ///
+    /// # Errors
+    /// The app does not listen, or does not take it.
+    pub async fn send_anew(&self, request: &[u8]) -> io::Result<Connection> {
+        let connection = Connection::open(self.app).await?;
+        socket::write_all(&connection.stream, request).await?;
+        Ok(connection)
+    }
+
     /// The freshest idle connection that the app has not closed and that has nothing to say.
-    fn take(&self, now: Instant) -> Option<Connection> {
+    fn take(&self, now: Instant, may_repeat: bool) -> Option<Connection> {
         let mut idle = self.idle();
         while let Some((connection, since)) = idle.pop_back() {
-            if now.saturating_duration_since(since) < self.keep && connection.is_silent() {
+            if now.saturating_duration_since(since) < self.keep && connection.is_silent(may_repeat) {
                 return Some(connection);
             }
         }

@@ -55,6 +55,8 @@ async fn answer(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<Ending
         }
     };
     exchange.progress.answer_begun.store(true, Ordering::Relaxed);
+    #[cfg(feature = "planted")]
+    exchange.share.forget_if(crate::sidecar::planted::Fault::EndsWithHead);
     if exchange.request.method == Method::Connect && head.status < 300 {
         pass_on(exchange, outbound, head.length).await?;
         return Ok(Ending::Tunnel);

@@ -9,6 +9,8 @@
 use super::budget::Budget;
 use super::frames::{self, Frame, Moment, Scanner};
 use crate::sidecar::count::One;
+#[cfg(feature = "planted")]
+use crate::sidecar::planted::{Fault, is_planted};
 use crate::sidecar::state::Shared;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,6 +114,10 @@ impl Ledger {
     /// The count of a stream that is in flight, for another hand to hold.
     #[must_use]
     pub fn stream(&self, stream: u32) -> Option<Arc<One>> {
+        #[cfg(feature = "planted")]
+        if is_planted(Fault::StreamEndsWithHead) {
+            return None;
+        }
         self.state().open.get(&stream).map(|open| Arc::clone(&open.counted))
     }
 
@@ -173,6 +179,10 @@ impl State {
     fn has_arrived(&mut self, frame: &Frame) {
         match frame.kind {
             frames::HEADERS | frames::CONTINUATION => self.head_is_open = !frame.ends_headers(),
+            #[cfg(feature = "planted")]
+            frames::RST_STREAM if is_planted(Fault::KeepsResetStreams) => {
+                std::mem::forget(self.open.remove(&frame.stream));
+            }
             frames::RST_STREAM => drop(self.open.remove(&frame.stream)),
             _ => {}
         }
@@ -201,6 +211,10 @@ impl State {
     fn head_has_left(&mut self, frame: &Frame) {
         if let Some(open) = self.open.get_mut(&frame.stream) {
             open.answered = true;
+        }
+        #[cfg(feature = "planted")]
+        if is_planted(Fault::StreamEndsWithHead) {
+            self.open.remove(&frame.stream);
         }
         if frame.ends_stream() {
             self.ends_with_head = Some(frame.stream);
