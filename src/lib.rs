@@ -10,6 +10,7 @@
 //! | `controller` | the shell: observe → plan → act or record; feature `controller` | all of the above |
 //! | `client` | asking for restarts and looking at them, for programs; feature `client` | `api` |
 //! | `cli` | `kubectl restart`, one verb per file; feature `cli` | `client`, `controller::preview` |
+//! | `http_api` | `/api/restart/*` and the page, with each caller's own rights; feature `http-api` | `api`, `client` |
 //! | `sidecar` | the proxy in the pod: count, drain lease, termination; feature `sidecar` | `wire` |
 //!
 //! # The road
@@ -54,5 +55,7 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "controller")]
 pub mod controller;
+#[cfg(feature = "http-api")]
+pub mod http_api;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;

@@ -25,6 +25,9 @@ pub struct Args {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub admin: SocketAddr,
+    /// The HTTP API and its page.
+    #[command(flatten)]
+    pub http: crate::http_api::Args,
     /// Look after these namespaces only; repeat, or separate by commas. Absent: all.
     #[arg(long, value_delimiter = ',')]
     pub namespace: Vec<String>,

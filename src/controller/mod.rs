@@ -40,6 +40,7 @@ pub mod workload;
 pub use args::Args;
 pub use error::Error;
 
+use crate::http_api::{self, DefaultTimeout};
 use admin::Health;
 use admission::Admission;
 use context::Context;
@@ -78,6 +79,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         started = start(&args, metrics, &health) => started?,
         () = stopped(stop.clone()) => return Ok(()),
     };
+    serve_http(&args, &passes.context).await?;
     tokio::spawn(ready_when_listed(passes.context.reader.clone(), scopes(&args), health.clone()));
     tokio::select! {
         lost = stand(&mut election) => {
@@ -92,6 +94,13 @@ pub async fn run(args: Args) -> Result<(), Error> {
     hand_over(&passes.context, election).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The HTTP API, if it is asked for: of every replica, since it acts with its callers' rights and not as the leader.
+async fn serve_http(args: &Args, context: &Context) -> Result<(), Error> {
+    let config = context.config.clone();
+    let timeout = DefaultTimeout(Arc::new(move || config.current().default_timeout_seconds));
+    http_api::serve(&args.http, timeout).await.map(drop).map_err(Error::Startup)
 }
 
 /// The context, and the part in the election if there is one.

@@ -1,0 +1,128 @@
+//! Which workload is meant: names from a query, a body or the command line, checked before they become part of a path.
+//!
+//! **Invariant:** nothing that is not a Kubernetes name leaves this module: kube puts names into paths as they are.
+
+use super::error::ApiError;
+use crate::api::{TargetKind, TargetRef};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its kind and name.
+    pub workload: TargetRef,
+}
+
+/// The same as callers name it; what is absent is that of the default target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// Its namespace.
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    pub namespace: Option<String>,
+    /// Its kind; Deployment where only a name is given.
+    pub kind: Option<TargetKind>,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
+    pub name: Option<String>,
+}
+
+/// A namespace's name, as a regular expression.
+pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Another object's name, as a regular expression.
+pub const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+impl Named {
+    /// The workload that is meant.
+    pub fn or(self, default: Option<&Target>) -> Result<Target, ApiError> {
+        let namespace = self.namespace.or_else(|| default.map(|target| target.namespace.clone()));
+        let workload = match (self.name, self.kind) {
+            (Some(name), kind) => Some(TargetRef { kind: kind.unwrap_or(TargetKind::Deployment), name }),
+            (None, Some(_)) => return Err(ApiError::invalid("a kind needs a name beside it")),
+            (None, None) => default.map(|target| target.workload.clone()),
+        };
+        match (namespace, workload) {
+            (Some(namespace), Some(workload)) => {
+                Ok(Target { namespace: checked_namespace(namespace)?, workload: checked(workload)? })
+            }
+            (namespace, _) => Err(ApiError::invalid(match namespace {
+                None => "which workload? give namespace, kind and name: this server has no default target",
+                Some(_) => "which workload? give kind and name: this server has no default target",
+            })),
+        }
+    }
+}
+
+fn checked(workload: TargetRef) -> Result<TargetRef, ApiError> {
+    Ok(TargetRef { name: checked_name(workload.name)?, ..workload })
+}
+
+/// A namespace's name.
+pub fn checked_namespace(name: String) -> Result<String, ApiError> {
+    let fits = name.len() <= 63 && is_label(&name);
+    if fits { Ok(name) } else { Err(ApiError::invalid(format!("{name:?} is not the name of a namespace"))) }
+}
+
+/// Another object's name.
+pub fn checked_name(name: String) -> Result<String, ApiError> {
+    let fits = name.len() <= 253 && name.split('.').all(is_label);
+    if fits { Ok(name) } else { Err(ApiError::invalid(format!("{name:?} is not the name of an object"))) }
+}
+
+fn is_label(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    text.bytes().all(|byte| plain(byte) || byte == b'-') && ends.into_iter().all(|byte| byte.is_some_and(plain))
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not NAMESPACE/KIND/NAME, as in shop/Deployment/web");
+        let [namespace, kind, name] = text.split('/').collect::<Vec<_>>().try_into().map_err(|_| wrong())?;
+        let kind = serde_json::from_value(kind.into()).map_err(|_| wrong())?;
+        let named = Named { namespace: Some(namespace.to_owned()), kind: Some(kind), name: Some(name.to_owned()) };
+        named.or(None).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(namespace: &str, name: &str) -> Result<Target, ApiError> {
+        Named { namespace: Some(namespace.to_owned()), kind: None, name: Some(name.to_owned()) }.or(None)
+    }
+
+    #[test]
+    fn a_path_cannot_be_put_into_a_name() {
+        for bad in ["", ".", "..", "a/b", "../secrets", "a%2fb", "A", "a b", "a?x", "a#x", "-a", "a-", "a..b", "ä"] {
+            assert!(named("shop", bad).is_err(), "{bad:?}");
+            assert!(named(bad, "web").is_err(), "{bad:?}");
+        }
+        assert!(named("shop", "web.v2").is_ok() && named("shop.x", "web").is_err());
+        assert!(named("shop", &"a".repeat(254)).is_err() && named(&"a".repeat(64), "web").is_err());
+    }
+
+    #[test]
+    fn what_is_absent_is_the_default_targets_and_a_bare_name_is_a_deployments() {
+        let default: Target = "shop/StatefulSet/db".parse().unwrap();
+        assert_eq!(Named::default().or(Some(&default)).unwrap(), default);
+        let other = Named { name: Some("web".into()), ..Named::default() }.or(Some(&default)).unwrap();
+        assert_eq!((other.namespace.as_str(), other.workload.kind), ("shop", TargetKind::Deployment));
+        assert!(Named::default().or(None).is_err());
+        assert!(Named { kind: Some(TargetKind::DaemonSet), ..Named::default() }.or(Some(&default)).is_err());
+    }
+
+    #[test]
+    fn a_target_on_the_command_line_has_three_parts() {
+        for bad in ["web", "shop/web", "shop/Pod/web", "shop/Deployment/We b", "a/Deployment/b/c"] {
+            assert!(bad.parse::<Target>().is_err(), "{bad}");
+        }
+    }
+}
