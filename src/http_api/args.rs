@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// How the HTTP API is served.
 #[derive(Clone, Debug, clap::Args)]
+#[group(id = "http-api-arguments")]
 pub struct Args {
     /// Where /api/restart and the page are served, as in 0.0.0.0:8090; absent: nowhere.
     #[arg(long, value_name = "ADDRESS")]
