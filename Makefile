@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test alerts-test e2e test bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test alerts-test docs docs-test e2e test bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -20,6 +20,7 @@ setup: ## Debian packages (as root; else it says which), and the cluster's progr
 	$(cluster) build
 	$(cluster) build helm promtool
 	tests/suites/run tools
+	tests/docs/book tools
 
 build: ## the programs, for debugging
 	cargo build --locked $(all) --bins --example sample
@@ -46,7 +47,7 @@ model: ## the exhaustive search through the machine's states
 golden-test: ## generated files against their sources
 	cargo test --locked $(all) --test golden
 
-golden: ## write the generated files anew: crds/, the chart's copies and README, deploy/, docs/metrics.md, the flags in docs/sidecar.md
+golden: ## write the generated files anew: crds/, the chart's copies and README, deploy/, in docs/ metrics, reference, drawings and flags
 	UPDATE=1 cargo test --locked --quiet --test golden
 	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags
 
@@ -73,11 +74,18 @@ chart-test: ## the chart on a real node with a real helm: installed, upgraded in
 alerts-test: ## the chart's alerts and dashboard, by promtool
 	tests/alerts/run
 
+docs: ## the book in target/book, by mdBook
+	tests/docs/book
+
+docs-test: ## every command of the book on a real cluster, and the book itself
+	tests/docs/book
+	tests/docs/run
+
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test e2e
+test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test docs-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test docs-test e2e
 
 bench-smoke: ## that the benchmark still runs: ours and the floor, a few seconds, no verdict
 	bench/run --smoke

@@ -5,7 +5,7 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars};
+use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars, turns};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub struct Context {
     pub edges: edges::Edges,
     /// The runs whose request is gone.
     pub orphans: orphans::Orphans,
+    /// The requests that wait, and whose turn it is to be looked at.
+    pub turns: turns::Turns,
 }
 
 impl std::fmt::Debug for Context {

@@ -32,6 +32,7 @@ mod record;
 pub mod rights;
 pub mod sidecars;
 pub mod telemetry;
+pub mod turns;
 mod wake;
 pub mod watchdog;
 mod watches;
@@ -143,6 +144,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         memory: memory::Memory::default(),
         edges: edges::Edges::default(),
         orphans: orphans::Orphans::default(),
+        turns: turns::Turns::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))
 }

@@ -6,6 +6,7 @@ use super::backoff::Backoff;
 use super::context::Context;
 use super::error::Error;
 use super::events::Note;
+use super::turns::Turn;
 use super::wake::Unfinished;
 use super::watches::Watched;
 use super::{orphans, reconcile};
@@ -42,6 +43,11 @@ impl Passes {
     pub fn new(context: Arc<Context>) -> Self {
         Self { context, unfinished: Unfinished::default(), backoff: Backoff::default() }
     }
+
+    /// Restarts that have not ended, those that wait included.
+    fn active(&self) -> usize {
+        self.unfinished.count() + self.context.turns.waiting()
+    }
 }
 
 /// One pass; every line that is logged in it says of which request.
@@ -70,6 +76,11 @@ async fn one(watched: Arc<Watched>, passes: Arc<Passes>) -> Result<Action, Error
         Ok(request) => Arc::new(request.clone()),
         Err(invalid) => return Ok(unreadable(watched.object_ref(&()), invalid, &passes)),
     };
+    let turn = passes.context.turns.turn(&request, Instant::now());
+    let _looking = match turn {
+        Turn::Now(looking) => looking,
+        Turn::Later(wait) => return Ok(Action::requeue(wait)),
+    };
     let wait = passes.unfinished.begin(&request, Instant::now());
     tokio::time::sleep(wait).await;
     if !passes.context.leader.leading() {
@@ -77,7 +88,7 @@ async fn one(watched: Arc<Watched>, passes: Arc<Passes>) -> Result<Action, Error
         return Ok(Action::requeue(LOOK_AGAIN));
     }
     let metrics = &passes.context.metrics;
-    metrics.active_requests(passes.unfinished.count());
+    metrics.active_requests(passes.active());
     let object = key(&*request);
     let begun = Instant::now();
     let working = metrics.working();
@@ -138,12 +149,13 @@ pub fn failed(watched: Arc<Watched>, error: &Error, passes: Arc<Passes>) -> Acti
 
 /// The object is gone: nothing is kept of it.
 pub fn gone(namespace: &str, name: &str, passes: &Passes) {
+    let _ = passes.context.turns.gone(namespace, name);
     if let Some(uid) = passes.unfinished.gone(namespace, name) {
         passes.context.forget(&uid);
         orphans::deleted(&passes.context, namespace, &uid);
     }
     passes.backoff.forget(&format!("{namespace}/{name}"));
-    passes.context.metrics.active_requests(passes.unfinished.count());
+    passes.context.metrics.active_requests(passes.active());
 }
 
 /// Its status cannot be written either, since what it holds is not known; its author sees it in the log and the metric.

@@ -76,10 +76,10 @@ impl Unfinished {
         self.names(namespace, |_| true)
     }
 
-    /// How many there are.
+    /// How many do more than wait for their turn.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().values().map(BTreeMap::len).sum()
+        self.lock().values().flat_map(BTreeMap::values).filter(|entry| entry.under_way).count()
     }
 
     fn names(&self, namespace: &str, wanted: impl Fn(&Entry) -> bool) -> Vec<String> {

@@ -6,17 +6,18 @@
 use super::context::call;
 use super::error::Error;
 use super::pass::{self, Passes};
+use super::turns::Turns;
 use super::wake::Unfinished;
 use crate::api::{RestartHistory, RestartRequest, TargetKind};
-use futures::stream::{BoxStream, select_all};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::stream::{self, BoxStream, select_all};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::controller::{self, Action, Config, ReconcileRequest, trigger_self, trigger_with};
+use kube::runtime::controller::{self, Action, Config, ReconcileRequest, trigger_with};
 use kube::runtime::reflector::{self, ObjectRef, reflector};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -41,12 +42,42 @@ pub fn passes(
     let (store, writer) = reflector::store();
     let requests = watcher(api(&passes.context.reader, scope), watcher::Config::default()).default_backoff();
     // Deleted ones too: their pass does not take place, and what is remembered of them goes.
-    let requests = reflector(writer, requests).touched_objects();
+    let requests = lined_up(&passes, reflector(writer, requests));
     let mut wakes = others(&passes, scope);
-    wakes.push(trigger_self(requests, ()).boxed());
+    wakes.push(requests);
     wakes.push(at_zero(&passes, scope));
     let config = Config::default().concurrency(CONCURRENT_PASSES);
     applier(spawned, pass::failed, passes, store, select_all(wakes).take_until(stop.boxed()), config).boxed()
+}
+
+/// Each touched request, and the one that comes to the front of those that wait because of it.
+fn lined_up(
+    passes: &Passes,
+    events: impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send + 'static,
+) -> Wakes {
+    let turns = passes.context.turns.clone();
+    let wakes = events.map_ok(move |event| {
+        let (touched, next) = match event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                let next = object.0.as_ref().map_or_else(|_| left(&turns, &object), |request| turns.seen(request));
+                (object, next)
+            }
+            watcher::Event::Delete(object) => {
+                let next = left(&turns, &object);
+                (object, next)
+            }
+            watcher::Event::Init | watcher::Event::InitDone => return stream::iter(vec![]),
+        };
+        let namespace = touched.namespace().unwrap_or_default();
+        let next = next.map(|name| ObjectRef::<Watched>::new(&name).within(&namespace));
+        let woken = [Some(ObjectRef::from_obj(&touched)), next];
+        stream::iter(woken.into_iter().flatten().map(|place| Ok(ReconcileRequest::from(place))).collect::<Vec<_>>())
+    });
+    wakes.try_flatten().boxed()
+}
+
+fn left(turns: &Turns, object: &Watched) -> Option<String> {
+    turns.gone(&object.namespace().unwrap_or_default(), &object.name_any())
 }
 
 /// A pass on a task of its own; a pass that panics is an error already, one that is cut off is at the process' end.

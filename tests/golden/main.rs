@@ -1,6 +1,7 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
 //! and the kustomize bases to the chart, its README to its values, the samples of other kinds to the sample,
-//! the chart's rules to the list of rights, `docs/metrics.md` to the table of metrics, the flags in `docs/sidecar.md` to the sidecar's arguments.
+//! the chart's rules to the list of rights, `docs/metrics.md` to the table of metrics, the flags in `docs/sidecar.md` to the sidecar's
+//! arguments, `docs/reference.md` to the definitions, the drawings to what they draw; the book's contents, links and codes to what there is.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
@@ -8,13 +9,16 @@
 
 #![allow(clippy::unwrap_used)] // a test that meets nothing fails
 
+mod book;
 mod chart;
 mod crds;
+mod drawings;
 #[cfg(feature = "sidecar")]
 mod flags;
 mod kustomize;
 #[cfg(feature = "controller")]
 mod metrics;
+mod reference;
 mod rights;
 mod samples;
 mod values;

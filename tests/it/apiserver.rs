@@ -9,6 +9,7 @@
 mod admission;
 mod definitions;
 mod evictions;
+mod flood;
 mod frame;
 mod leaders;
 mod own_rights;

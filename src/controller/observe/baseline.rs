@@ -84,10 +84,10 @@ async fn busy(ctx: &Context, facts: &Facts) -> Result<Option<String>, Error> {
     if let Some(active) = active {
         return Ok(Some(format!("RestartRequest {} is restarting it", active.request)));
     }
-    let ended = |request: &RestartRequest| request.phase().is_some_and(crate::api::Phase::is_terminal);
-    let requests = read::requests(ctx, &facts.namespace).await?;
-    let ours = |request: &&RestartRequest| request.spec.target_ref == facts.request.spec.target_ref && !ended(request);
-    let open = requests.iter().find(ours).and_then(|request| request.metadata.name.as_ref());
+    let target = &facts.request.spec.target_ref;
+    let ours = format!("spec.targetRef.kind={:?},spec.targetRef.name={},{}", target.kind, target.name, read::NOT_ENDED);
+    let requests = read::requests(ctx, &facts.namespace, &ours).await?;
+    let open = requests.first().and_then(|request| request.metadata.name.as_ref());
     Ok(open.map(|name| format!("RestartRequest {name} has not ended")))
 }
 

@@ -3,7 +3,7 @@
 //! **Invariant:** no cache: a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
-use crate::api::{ActiveRun, ConcurrencyPolicy, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
+use crate::api::{ActiveRun, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
@@ -68,14 +68,14 @@ async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool
 /// Everything around a request.
 async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
-    let (workload, around, namespace_terminating, leaving_nodes, plan, again, others) = futures::try_join!(
+    let (workload, around, namespace_terminating, leaving_nodes, plan, again, others_under_way) = futures::try_join!(
         workload::read(ctx, namespace, &request.spec.target_ref),
         surroundings::read(ctx, namespace),
         terminating(ctx, namespace, &request),
         surroundings::leaving_nodes(ctx, &request),
         list(ctx, namespace, &plan_name),
         list(ctx, namespace, &again_name),
-        others(ctx, namespace, &request),
+        others_under_way(ctx, namespace, &request),
     )?;
     let recorded = request.status.as_ref().and_then(|status| status.resolved.clone());
     let resolved =
@@ -97,8 +97,8 @@ async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> 
         leaving_nodes,
         plan,
         again,
-        others_under_way: others.iter().filter(|other| under_way(other)).count(),
-        ahead: ahead(&others, &request),
+        others_under_way,
+        ahead: if waits(&request) { ctx.turns.ahead(&request) } else { None },
         triggered,
         history,
         surroundings: around,
@@ -187,43 +187,31 @@ async fn holder_gone(
     gone(ctx, namespace, active).await
 }
 
-/// The requests of the namespace, while this one waits for its turn.
-async fn others(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<Vec<RestartRequest>, Error> {
-    match request.phase() {
-        None | Some(Phase::Pending) => requests(ctx, namespace).await,
-        Some(_) => Ok(vec![]),
+/// How many requests of the namespace are under way, while this one waits for its turn.
+async fn others_under_way(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<usize, Error> {
+    if !waits(request) {
+        return Ok(0);
     }
+    let under_way = format!("status.phase!=,status.phase!=Pending,{NOT_ENDED}");
+    requests(ctx, namespace, &under_way).await.map(|found| found.len())
 }
 
-/// The requests of the namespace that can be read.
-pub async fn requests(ctx: &Context, namespace: &str) -> Result<Vec<RestartRequest>, Error> {
+fn waits(request: &RestartRequest) -> bool {
+    matches!(request.phase(), None | Some(Phase::Pending))
+}
+
+/// Selects those that have not ended.
+pub const NOT_ENDED: &str = "status.phase!=Completed,status.phase!=Failed,status.phase!=Cancelled";
+/// More are never asked for: thousands may wait in a namespace.
+const PAGE: u32 = 500;
+
+/// The requests of the namespace that can be read, by the fields that select them.
+pub async fn requests(ctx: &Context, namespace: &str, fields: &str) -> Result<Vec<RestartRequest>, Error> {
     // One request that cannot be read must not keep the others of its namespace waiting (I11).
     let api: Api<DeserializeGuard<RestartRequest>> = Api::namespaced(ctx.reader.clone(), namespace);
-    let all = call(format!("list RestartRequests in {namespace}"), api.list(&ListParams::default())).await?;
+    let page = ListParams::default().fields(fields).limit(PAGE);
+    let all = call(format!("list RestartRequests in {namespace}"), api.list(&page)).await?;
     Ok(all.items.into_iter().filter_map(|guard| guard.0.ok()).collect())
-}
-
-fn under_way(request: &RestartRequest) -> bool {
-    request.phase().is_some_and(|phase| !phase.is_terminal() && phase != Phase::Pending)
-}
-
-/// The oldest request before this one that waits for the same workload, among those that queue.
-fn ahead(others: &[RestartRequest], request: &RestartRequest) -> Option<String> {
-    let queues = |request: &RestartRequest| request.spec.concurrency_policy == ConcurrencyPolicy::Queue;
-    let age = |request: &RestartRequest| {
-        (request.metadata.creation_timestamp.clone(), request.metadata.name.clone().unwrap_or_default())
-    };
-    let waits = |other: &&RestartRequest| {
-        matches!(other.phase(), None | Some(Phase::Pending))
-            && other.metadata.deletion_timestamp.is_none()
-            && other.spec.target_ref == request.spec.target_ref
-            && queues(other)
-            && age(other) < age(request)
-    };
-    if !queues(request) {
-        return None;
-    }
-    others.iter().filter(waits).min_by_key(|other| age(other)).and_then(|other| other.metadata.name.clone())
 }
 
 /// A run goes by the spec that it began with; only `cancel` and the time to live are those of the object.

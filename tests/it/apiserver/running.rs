@@ -25,7 +25,15 @@ impl Running {
     }
 
     pub async fn start_with(namespace: &str, arguments: &[&str]) -> Self {
-        let mut running = Self::spawn(namespace, arguments, None);
+        Self::ready(Self::spawn(namespace, arguments, None)).await
+    }
+
+    /// One that looks after all namespaces; a test with it runs alone.
+    pub async fn everywhere(own: &str) -> Self {
+        Self::ready(Self::begin(own, &[], None)).await
+    }
+
+    async fn ready(mut running: Self) -> Self {
         let serving = running.line(|line| line["address"].is_string()).await;
         running.admin = serving["address"].as_str().unwrap().to_owned();
         running.line(|line| line["message"] == "ready").await;
@@ -34,18 +42,18 @@ impl Running {
 
     /// Only begun, with another kubeconfig if one is named.
     pub fn spawn(namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
-        Self::begin(namespace, namespace, arguments, kubeconfig)
+        Self::begin(namespace, &[&["--namespace", namespace], arguments].concat(), kubeconfig)
     }
 
     /// Only begun; it lives in one namespace and restarts in another.
     pub fn spawn_in(own: &str, namespace: &str, kubeconfig: Option<&std::path::Path>) -> Self {
-        Self::begin(own, namespace, &[], kubeconfig)
+        Self::begin(own, &["--namespace", namespace], kubeconfig)
     }
 
-    fn begin(own: &str, namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
+    fn begin(own: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_restart-controller"));
         command.args(["run", "--admin", "127.0.0.1:0"]).env("RUST_LOG", "info");
-        command.args(["--namespace", namespace, "--own-namespace", own]).args(arguments);
+        command.args(["--own-namespace", own]).args(arguments);
         if let Some(file) = kubeconfig {
             command.env("KUBECONFIG", file);
         }
@@ -79,6 +87,14 @@ impl Running {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    /// The most memory that it has had.
+    pub fn most_memory_mib(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.process.id().unwrap());
+        let text = std::fs::read_to_string(file).unwrap();
+        let line = text.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 
     /// Sends a signal, by its name without SIG.
