@@ -97,7 +97,7 @@ fn boxed(svg: &mut String, phase: Phase) {
 fn arrow(svg: &mut String, from: (f64, f64), to: (f64, f64), reversed: bool, from_dot: bool) {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy);
-    let aside = if reversed { 7.0 } else { 0.0 };
+    let aside = if reversed { 5.0 } else { 0.0 };
     let (sx, sy) = (-dy / length * aside, dx / length * aside);
     let out = |half: (f64, f64)| (half.0 / dx.abs()).min(half.1 / dy.abs());
     let (begin, end) = (if from_dot { 8.0 / length } else { out(HALF) }, 1.0 - out(HALF));
@@ -142,7 +142,7 @@ fn timeline(history: &[HistoryEntry]) -> String {
     let rows = f64::from(u32::try_from(pods.len()).unwrap());
     let bottom = 40.0 + ROW * (rows + 1.0);
     let mut svg =
-        head(900, u32::try_from(130 + 58 * pods.len()).unwrap(), "One real restart, drawn from its status.history");
+        head(900, u32::try_from(170 + 58 * pods.len()).unwrap(), "One real restart, drawn from its status.history");
     let mut second = 0.0;
     while second <= total {
         let _ = writeln!(
@@ -171,13 +171,20 @@ fn timeline(history: &[HistoryEntry]) -> String {
             bar(&mut svg, y, (x(begin), x(end)), colour, word);
         }
     }
-    svg.push_str(LEGEND.replace("{y}", &format!("{:.0}", bottom + 18.0)).as_str());
+    for (row, line) in (0_u32..).zip(LEGEND) {
+        let y = bottom + 18.0 + 18.0 * f64::from(row);
+        let _ = writeln!(svg, "<text class=\"small\" x=\"{LEFT}\" y=\"{y:.0}\">{line}</text>");
+    }
     svg.push_str("</svg>\n");
     svg
 }
 
-const LEGEND: &str = "<text class=\"small\" x=\"8\" y=\"{y}\">1: serves, and its replacement starts and enters every Service. \
-    2: out of its Services; answers what it has, serves late requests. 3: evicted; its process ends.</text>\n";
+/// What the numbers in the bars mean.
+const LEGEND: [&str; 3] = [
+    "1: serves; its replacement starts and enters every Service",
+    "2: out of its Services; finishes its requests, and serves late ones",
+    "3: evicted; its process ends",
+];
 
 /// What a step means for the pod that it is about.
 fn work(reason: &str) -> (&'static str, &'static str) {
