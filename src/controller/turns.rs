@@ -5,7 +5,7 @@
 //! compare-and-swap of its lock. Restarts under way never wait here.
 
 use crate::api::{ConcurrencyPolicy, Phase, RestartRequest, TargetRef};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ type Line = (TargetRef, bool);
 struct Namespace {
     lines: BTreeMap<Line, BTreeSet<Place>>,
     of: HashMap<String, (Line, Place)>,
+    under_way: HashSet<String>,
     looking: usize,
     /// When the last of those comes back that found no place.
     booked: Option<Instant>,
@@ -77,11 +78,16 @@ impl Turns {
         let (namespace, name) = place(request);
         let mut all = self.lock();
         if !waits(request) {
-            return all.leave(namespace, name);
+            let next = all.leave(namespace, name);
+            if under_way(request) {
+                all.namespaces.entry(namespace.to_owned()).or_default().under_way.insert(name.to_owned());
+            }
+            return next;
         }
         let age = request.metadata.creation_timestamp.as_ref().map_or(i128::MAX, |time| time.0.as_nanosecond());
         let (line, place) = (line(request), (age, name.to_owned()));
         let space = all.namespaces.entry(namespace.to_owned()).or_default();
+        space.under_way.remove(name);
         if let Some((old, place)) = space.of.insert(name.to_owned(), (line.clone(), place.clone())) {
             space.drop_from(&old, &place);
         }
@@ -123,6 +129,16 @@ impl Turns {
         self.lock().namespaces.values().map(|space| space.of.len()).sum()
     }
 
+    /// Other requests of its namespace that are under way. Not asked of the API server: it would look through all of the
+    /// namespace's requests each time.
+    #[must_use]
+    pub fn others_under_way(&self, request: &RestartRequest) -> usize {
+        let (namespace, name) = place(request);
+        let all = self.lock();
+        let Some(space) = all.namespaces.get(namespace) else { return 0 };
+        space.under_way.len() - usize::from(space.under_way.contains(name))
+    }
+
     /// The oldest request before this one that waits for the same workload, among those that queue.
     #[must_use]
     pub fn ahead(&self, request: &RestartRequest) -> Option<String> {
@@ -142,15 +158,21 @@ impl Turns {
 impl All {
     fn leave(&mut self, namespace: &str, name: &str) -> Option<String> {
         let space = self.namespaces.get_mut(namespace)?;
-        let (line, place) = space.of.remove(name)?;
-        space.drop_from(&line, &place);
-        let next = space.lines.get(&line).and_then(|line| line.iter().nth(FRONT - 1)).map(|at| at.1.clone());
+        space.under_way.remove(name);
+        let next = space.of.remove(name).and_then(|(line, place)| {
+            space.drop_from(&line, &place);
+            space.lines.get(&line)?.iter().nth(FRONT - 1).map(|at| at.1.clone())
+        });
         self.tidy(namespace);
         next
     }
 
     fn tidy(&mut self, namespace: &str) {
-        if self.namespaces.get(namespace).is_some_and(|space| space.of.is_empty() && space.looking == 0) {
+        if self
+            .namespaces
+            .get(namespace)
+            .is_some_and(|space| space.of.is_empty() && space.under_way.is_empty() && space.looking == 0)
+        {
             self.namespaces.remove(namespace);
         }
     }
@@ -183,6 +205,10 @@ fn line(request: &RestartRequest) -> Line {
 
 fn waits(request: &RestartRequest) -> bool {
     request.metadata.deletion_timestamp.is_none() && matches!(request.phase(), None | Some(Phase::Pending))
+}
+
+fn under_way(request: &RestartRequest) -> bool {
+    request.phase().is_some_and(|phase| phase != Phase::Pending && !phase.is_terminal())
 }
 
 #[cfg(test)]
@@ -243,6 +269,16 @@ mod tests {
         assert!(matches!(held.last(), Some(Turn::Later(wait)) if *wait == APART * 992));
         assert!(granted(&turns.turn(&request("quiet", "web", "one", None), now)));
         assert!(granted(&turns.turn(&request("flood", "w1", "run", Some("Restarting")), now)), "it is under way");
+    }
+
+    #[test]
+    fn those_under_way_are_counted_until_they_end_and_nobody_counts_itself() {
+        let turns = Turns::default();
+        let (one, other) = (request("shop", "a", "one", Some("Restarting")), request("shop", "b", "other", None));
+        assert_eq!((turns.seen(&one), turns.seen(&other)), (None, None));
+        assert_eq!((turns.others_under_way(&other), turns.others_under_way(&one)), (1, 0));
+        turns.seen(&request("shop", "a", "one", Some("Completed")));
+        assert_eq!(turns.others_under_way(&other), 0);
     }
 
     #[test]

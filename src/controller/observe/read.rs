@@ -1,6 +1,6 @@
 //! All reads of one pass, live from the API server, and the questions to the sidecars.
 //!
-//! **Invariant:** no cache: a decision that removes a pod is made on what the API server says now, and each effect
+//! **Invariant:** no cache (but for whose turn it is): a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
 use crate::api::{ActiveRun, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
@@ -68,14 +68,13 @@ async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool
 /// Everything around a request.
 async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
-    let (workload, around, namespace_terminating, leaving_nodes, plan, again, others_under_way) = futures::try_join!(
+    let (workload, around, namespace_terminating, leaving_nodes, plan, again) = futures::try_join!(
         workload::read(ctx, namespace, &request.spec.target_ref),
         surroundings::read(ctx, namespace),
         terminating(ctx, namespace, &request),
         surroundings::leaving_nodes(ctx, &request),
         list(ctx, namespace, &plan_name),
         list(ctx, namespace, &again_name),
-        others_under_way(ctx, namespace, &request),
     )?;
     let recorded = request.status.as_ref().and_then(|status| status.resolved.clone());
     let resolved =
@@ -97,7 +96,7 @@ async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> 
         leaving_nodes,
         plan,
         again,
-        others_under_way,
+        others_under_way: if waits(&request) { ctx.turns.others_under_way(&request) } else { 0 },
         ahead: if waits(&request) { ctx.turns.ahead(&request) } else { None },
         triggered,
         history,
@@ -185,15 +184,6 @@ async fn holder_gone(
         return Ok(false);
     };
     gone(ctx, namespace, active).await
-}
-
-/// How many requests of the namespace are under way, while this one waits for its turn.
-async fn others_under_way(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<usize, Error> {
-    if !waits(request) {
-        return Ok(0);
-    }
-    let under_way = format!("status.phase!=,status.phase!=Pending,{NOT_ENDED}");
-    requests(ctx, namespace, &under_way).await.map(|found| found.len())
 }
 
 fn waits(request: &RestartRequest) -> bool {
