@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Of those that wait for one workload, so many are looked at; the next one is woken when one of them leaves.
 const FRONT: usize = 10;
 /// Passes at one time for waiting requests of one namespace.
-const OF_ONE_NAMESPACE: usize = 8;
+const OF_ONE_NAMESPACE: usize = 2;
 /// The same for all namespaces: a quarter of the 64 passes is left to restarts under way.
 const OF_ALL: usize = 48;
 /// Those that find no place come back one after the other, so far apart.
@@ -266,7 +266,7 @@ mod tests {
         flood.iter().for_each(|request| drop(turns.seen(request)));
         let held: Vec<Turn> = flood.iter().map(|request| turns.turn(request, now)).collect();
         assert_eq!(held.iter().filter(|turn| granted(turn)).count(), OF_ONE_NAMESPACE);
-        assert!(matches!(held.last(), Some(Turn::Later(wait)) if *wait == APART * 992));
+        assert!(matches!(held.last(), Some(Turn::Later(wait)) if *wait == APART * 998));
         assert!(granted(&turns.turn(&request("quiet", "web", "one", None), now)));
         assert!(granted(&turns.turn(&request("flood", "w1", "run", Some("Restarting")), now)), "it is under way");
     }
