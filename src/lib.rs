@@ -42,6 +42,8 @@
 //! - 2026-11-22: reads are live, not cached: eight lists a pass cost little beside a pod removed on stale knowledge.
 //! - 2026-11-22: an HTTP hook is a task of the process, since a pass waits for nobody's server; after a crash it is sent
 //!   again with the same key. Its name is resolved and judged once, and that address is connected to.
+//! - 2026-11-23: of the requests that wait, `controller::turns` lets few be looked at, and counts and orders them from the watch:
+//!   ten thousand in one namespace made each of their passes list all of them, and every other restart wait for that.
 
 #[cfg(feature = "api")]
 pub mod api;
