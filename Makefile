@@ -57,7 +57,7 @@ ledger: ## the sidecar's count against a ledger of 300,000 requests that both en
 
 soak: export LEDGER_REQUESTS ?= 10000000
 soak: ## the same of ten million, or LEDGER_REQUESTS=N, in the release profile
-	cargo test --locked --release --features sidecar --test ledger
+	cargo test --locked --release --no-default-features --features sidecar --test ledger
 
 it: ## integration against a real kube-apiserver, booted for it
 	tests/it/run

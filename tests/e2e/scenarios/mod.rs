@@ -12,9 +12,11 @@ mod injection;
 mod input;
 mod killed_by_others;
 mod known_good;
+mod last_pod;
 mod late_requests;
 mod max_parallel;
 mod meanwhile;
+mod observe;
 mod restarts;
 mod slow_requests;
 mod soak;
@@ -59,6 +61,8 @@ pub fn under_load() -> Vec<Scenario> {
         "a hook that fails after the restart: everything goes back and nothing is lost", "hook-after", hooks::http::failing_after;
         "the sidecar injected by the policy into pods that ask for it: nothing is lost", "injected", injection::by_policy;
         "the sidecar put in by the kustomize component: nothing is lost", "component", injection::by_component;
+        "a last pod goes with permission under load: connections are refused and no request is cut", "last-pod", last_pod::goes_under_load;
+        "a sidecar that only observes: a restart loses nothing of clients that keep no connection", "observe", observe::restarted;
         "requests that outlast the timeout: Fail gives everything back", "slow-fail", slow_requests::fail;
         "requests that outlast the timeout: Proceed cuts those alone", "slow-proceed", slow_requests::proceed;
     }

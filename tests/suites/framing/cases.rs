@@ -177,22 +177,22 @@ pub const REQUESTS: [RequestCase; 126] = [
     request(
         "TE: identity, chunked",
         "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
-        "",
+        "stricter than hyper, like the others: only chunked is taken (RFC 9112 6.1)",
     ),
     request(
         "TE: gzip, chunked",
         "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
-        "",
+        "as above",
     ),
     request(
         "TE: chunked, chunked",
         "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
-        "",
+        "refused, like the others: chunked is applied once (RFC 9112 6.1), and hyper reads one layer where another may read two",
     ),
     request(
         "TE twice, chunked",
         "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /@smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
-        "",
+        "as above",
     ),
     request(
         "TE twice, chunked then identity",
@@ -212,7 +212,7 @@ pub const REQUESTS: [RequestCase; 126] = [
     request(
         "TE with comma first",
         "POST /@ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: , chunked\r\n\r\n0\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
-        "",
+        "stricter than hyper, like the others: some take an empty coding for an error, some for none",
     ),
     request(
         "TE, semicolon parameter",
@@ -440,7 +440,7 @@ pub const REQUESTS: [RequestCase; 126] = [
     request(
         "two different Host",
         "GET /@ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /@next HTTP/1.1\r\nHost: a\r\n\r\n",
-        "",
+        "refused, like the others (RFC 9112 3.2): hyper leaves it to the app which one counts",
     ),
     request(
         "no Host",
@@ -690,19 +690,19 @@ pub const ANSWERS: [AnswerCase; 48] = [
         "100, then 200",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
         false,
-        "passed on; nginx 1.22 drops the answer",
+        "passed on; nginx 1.22 drops the answer, hyper the interim one",
     ),
     answer(
         "103, then 200",
         "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
         false,
-        "passed on; nginx 1.22 drops the answer",
+        "passed on; nginx 1.22 drops the answer, hyper the interim one",
     ),
     answer(
         "five 103, then 200",
         "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
         false,
-        "passed on; nginx 1.22 drops the answer",
+        "passed on; nginx 1.22 drops the answer, hyper the interim one",
     ),
     answer(
         "103 with CL",

@@ -1,9 +1,11 @@
-//! The same bytes through the sidecar, haproxy and nginx: who forwards them, and what the app (or the client) then sees.
+//! The same bytes through the sidecar, haproxy, nginx and a proxy made of hyper alone: who forwards them, and what the app (or the client) then sees.
 //!
-//! docs/sidecar-framing.md is what this test found, with a verdict wherever the three disagree; any difference from it
+//! docs/sidecar-framing.md is what this test found, with a verdict wherever the four disagree; any difference from it
 //! fails. `UPDATE=1 tests/suites/run framing` writes it anew; verdicts stand beside the cases.
 
 mod cases;
+mod exchanges;
+mod hyper;
 mod proxies;
 mod reader;
 mod recorder;
@@ -21,8 +23,8 @@ use tokio::net::TcpStream;
 const QUIET: Duration = Duration::from_millis(2_500);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_disagreement_with_nginx_and_haproxy_has_a_verdict() {
-    let proxies = [proxies::ours().await, proxies::haproxy().await, proxies::nginx().await];
+async fn every_disagreement_with_nginx_haproxy_and_hyper_has_a_verdict() {
+    let proxies = [proxies::ours().await, proxies::haproxy().await, proxies::nginx().await, proxies::hyper().await];
     let requests =
         futures::future::join_all(REQUESTS.iter().enumerate().map(|(n, case)| request_row(&proxies, n, case)));
     let answers = futures::future::join_all(ANSWERS.iter().enumerate().map(|(n, case)| answer_row(&proxies, n, case)));
@@ -32,7 +34,7 @@ async fn every_disagreement_with_nginx_and_haproxy_has_a_verdict() {
     table::check(&requests, &answers);
 }
 
-async fn request_row(proxies: &[Proxy; 3], number: usize, case: &'static RequestCase) -> Row {
+async fn request_row(proxies: &[Proxy; 4], number: usize, case: &'static RequestCase) -> Row {
     let path = format!("/c{number}-");
     let bytes = case.bytes.replace("/@", &path);
     let through = proxies.iter().map(|proxy| request_through(&proxy.requests, &path, bytes.as_bytes()));
@@ -71,7 +73,7 @@ fn shown(message: &Message, path: &str) -> (bool, String) {
     (message.whole, text)
 }
 
-async fn answer_row(proxies: &[Proxy; 3], number: usize, case: &'static AnswerCase) -> Row {
+async fn answer_row(proxies: &[Proxy; 4], number: usize, case: &'static AnswerCase) -> Row {
     let found =
         futures::future::join_all(proxies.iter().map(|proxy| answer_through(&proxy.answers, number, case))).await;
     Row { name: case.name, sent: case.bytes, found: found.try_into().unwrap(), verdict: case.verdict }

@@ -1,4 +1,4 @@
-//! The three proxies, each before two apps of its own: one for what clients send, one for what apps answer.
+//! The proxies, each before two apps of its own: one for what clients send, one for what apps answer.
 
 use super::recorder::Recorder;
 use crate::support::{Sidecar, free_address, soon};
@@ -15,13 +15,14 @@ pub struct Side {
 }
 
 /// What runs, to end with the test.
-#[expect(dead_code, clippy::large_enum_variant, reason = "held, not looked at; there are three")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "held, not looked at; there are four")]
 pub enum Running {
     Sidecars(Sidecar, Sidecar),
     Other(Child, TempDir),
+    Here,
 }
 
-/// One of the three.
+/// One of them.
 pub struct Proxy {
     /// Never uses a connection to the app for two clients.
     pub requests: Side,
@@ -38,6 +39,17 @@ pub async fn ours() -> Proxy {
         requests: Side { address: for_requests.traffic, app: first },
         answers: Side { address: for_answers.traffic, app: second },
         _running: Running::Sidecars(for_requests, for_answers),
+    }
+}
+
+pub async fn hyper() -> Proxy {
+    let (first, second) = (Recorder::start().await, Recorder::start().await);
+    let (for_requests, for_answers) =
+        (super::hyper::start(first.address, 0).await, super::hyper::start(second.address, 16).await);
+    Proxy {
+        requests: Side { address: for_requests, app: first },
+        answers: Side { address: for_answers, app: second },
+        _running: Running::Here,
     }
 }
 

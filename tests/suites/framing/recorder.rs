@@ -1,6 +1,7 @@
 //! The app behind each proxy: keeps every byte it is sent, connection by connection, and answers what it understands.
 
 use super::cases::ANSWERS;
+use super::exchanges;
 use super::reader::{Kind, TOLERANT};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -62,6 +63,9 @@ async fn serve(mut stream: TcpStream, bytes: Arc<Mutex<Vec<u8>>>) {
 /// The bytes of the answer to a request line, and whether the connection ends with it.
 fn answer(line: &str) -> (Vec<u8>, bool) {
     let path = line.split(' ').nth(1).unwrap_or_default();
+    if let Some(ordinary) = exchanges::answer(path, line.starts_with("HEAD ")) {
+        return ordinary;
+    }
     let number = path.strip_prefix("/r").and_then(|rest| rest.split('-').next()?.parse::<usize>().ok());
     match number.and_then(|number| ANSWERS.get(number)) {
         Some(case) if !path.ends_with("-second") => (case.bytes.as_bytes().to_vec(), case.closes),
