@@ -7,10 +7,10 @@
 SHELL := /bin/bash
 export CLUSTER IMAGE SIDECAR_IMAGE SAMPLE_IMAGE
 cluster := tests/cluster/cluster
-all := --features controller,sidecar
+all := --features controller,sidecar,otel
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test alerts-test docs docs-test e2e test bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ fmt: ## format the sources
 
 lint: ## formatting, clippy behind every wall of features, shell scripts
 	cargo fmt --check
-	@for features in "" sidecar controller controller,sidecar,planted; do \
+	@for features in "" sidecar controller controller,sidecar,planted,otel; do \
 	  echo "cargo clippy --features '$$features'"; \
 	  cargo clippy --quiet --locked --all-targets --features "$$features" -- -D warnings || exit 1; done
 	shellcheck -x $$(git ls-files | xargs grep -lE '^#!.*bash|^# shellcheck shell=bash')
@@ -86,6 +86,9 @@ e2e: ## end to end: a real node, real pods, real traffic
 
 test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test docs-test e2e, and the figures; .ci/run is this
 	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test docs-test e2e
+
+supply-chain: ## licences, advisories, bills of materials, crates named in the programs, images built twice (20 minutes of one core)
+	supply-chain/run
 
 bench-smoke: ## that the benchmark still runs: ours and the floor, a few seconds, no verdict
 	bench/run --smoke

@@ -5,7 +5,7 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars, turns};
+use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars, traces, turns};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub struct Context {
     pub edges: edges::Edges,
     /// The runs whose request is gone.
     pub orphans: orphans::Orphans,
+    /// The way of traces to their receiver.
+    pub traces: traces::Traces,
     /// The requests that wait, and whose turn it is to be looked at.
     pub turns: turns::Turns,
 }

@@ -32,6 +32,7 @@ mod record;
 pub mod rights;
 pub mod sidecars;
 pub mod telemetry;
+pub mod traces;
 pub mod turns;
 mod wake;
 pub mod watchdog;
@@ -144,6 +145,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         memory: memory::Memory::default(),
         edges: edges::Edges::default(),
         orphans: orphans::Orphans::default(),
+        traces: traces::Traces::from_environment(args.pod_name.as_deref())?,
         turns: turns::Turns::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))
@@ -177,6 +179,7 @@ async fn lead(args: &Args, passes: &Arc<Passes>, health: &Health, stop: &watch::
 /// After the last pass: nothing is written any more, what was sent is answered, and the next replica may begin.
 async fn hand_over(context: &Context, election: Option<Election>) {
     context.events.settled(LAST_WRITES).await;
+    context.traces.settled(LAST_WRITES).await;
     let leader = &context.leader;
     leader.close();
     let Some(mut election) = election else { return };

@@ -33,6 +33,7 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
     let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
     let name = request.metadata.name.as_deref().unwrap_or_default();
     if let Some(action) = finished(&request) {
+        ctx.traces.seen(&request);
         return Ok(action);
     }
     let Some((facts, observed)) = Box::pin(observe::observe(&ctx, namespace, name)).await? else {

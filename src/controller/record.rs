@@ -40,6 +40,9 @@ pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &
     ctx.memory.change(facts.uid(), |run| run.refusal = None);
     announce::announce(ctx, facts, &old, &next, change);
     if change.step == Step::Finished {
+        if old.step != Some(Step::Finished) || change.begins {
+            ctx.traces.ended(&RestartRequest { status: Some(next.clone()), ..facts.request.clone() });
+        }
         ctx.forget(facts.uid());
     }
     if !facts.orphan {

@@ -98,6 +98,17 @@ fn the_durations_of_the_election_must_go_together_as_in_the_controller() {
 }
 
 #[test]
+fn traces_are_sent_where_the_values_say_and_nowhere_by_default() {
+    assert!(!render(&[]).contains("OTEL_"));
+    let text = render(&["--set", "tracing.endpoint=http://collector.monitoring:4318"]);
+    assert!(
+        text.contains("{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: \"http://collector.monitoring:4318\"}"),
+        "{text}"
+    );
+    assert!(!template(&["--set", "tracing.endpoint=collector:4318"]).0);
+}
+
+#[test]
 fn a_budget_is_kept_where_there_are_several_replicas() {
     let budgets = |values: &str| render(&["--set", values]).matches("kind: PodDisruptionBudget").count();
     assert_eq!(["replicas=3", "replicas=1", "podDisruptionBudget.enabled=false"].map(budgets), [1, 0, 0]);

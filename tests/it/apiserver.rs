@@ -20,6 +20,8 @@ mod restraint;
 mod rights;
 mod running;
 mod told;
+#[cfg(feature = "otel")]
+mod traces;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};

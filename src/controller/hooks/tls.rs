@@ -30,7 +30,7 @@ pub async fn connect(host: &Host, stream: TcpStream) -> Result<TlsStream<TcpStre
 }
 
 /// Mozilla's authorities, and those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-fn config() -> Result<ClientConfig, String> {
+pub fn config() -> Result<ClientConfig, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let (_, unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if unusable > 0 {

@@ -31,7 +31,7 @@ impl Running {
     /// One that looks after all namespaces; a test with it runs alone. Thousands of decisions are not logged: nobody reads
     /// the pipe.
     pub async fn everywhere(own: &str) -> Self {
-        Self::ready(Self::begin(own, &["--log", "info,audit=off"], None)).await
+        Self::ready(Self::begin(own, &["--log", "info,audit=off"], None, &[])).await
     }
 
     async fn ready(mut running: Self) -> Self {
@@ -43,18 +43,30 @@ impl Running {
 
     /// Only begun, with another kubeconfig if one is named.
     pub fn spawn(namespace: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
-        Self::begin(namespace, &[&["--namespace", namespace], arguments].concat(), kubeconfig)
+        Self::begin(namespace, &[&["--namespace", namespace], arguments].concat(), kubeconfig, &[])
+    }
+
+    /// Started and ready, with more in its environment.
+    pub async fn start_in(namespace: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let arguments = [&["--namespace", namespace], arguments].concat();
+        Self::ready(Self::begin(namespace, &arguments, None, environment)).await
     }
 
     /// Only begun; it lives in one namespace and restarts in another.
     pub fn spawn_in(own: &str, namespace: &str, kubeconfig: Option<&std::path::Path>) -> Self {
-        Self::begin(own, &["--namespace", namespace], kubeconfig)
+        Self::begin(own, &["--namespace", namespace], kubeconfig, &[])
     }
 
-    fn begin(own: &str, arguments: &[&str], kubeconfig: Option<&std::path::Path>) -> Self {
+    fn begin(
+        own: &str,
+        arguments: &[&str],
+        kubeconfig: Option<&std::path::Path>,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_restart-controller"));
         command.args(["run", "--admin", "127.0.0.1:0"]).env("RUST_LOG", "info");
         command.args(["--own-namespace", own]).args(arguments);
+        command.envs(environment.iter().copied());
         if let Some(file) = kubeconfig {
             command.env("KUBECONFIG", file);
         }
