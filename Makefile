@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar,otel
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test page-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -21,6 +21,7 @@ setup: ## Debian packages (as root; else it says which), and the cluster's progr
 	$(cluster) build helm promtool
 	tests/suites/run tools
 	tests/docs/book tools
+	tests/page/run tools
 
 build: ## the programs, for debugging
 	cargo build --locked $(all) --bins --example sample
@@ -47,9 +48,9 @@ model: ## the exhaustive search through the machine's states
 golden-test: ## generated files against their sources
 	cargo test --locked $(all) --test golden
 
-golden: ## write the generated files anew: crds/, the chart's copies and README, deploy/, in docs/ metrics, reference, drawings and flags
+golden: ## write the generated files anew: crds/, the chart's copies and README, deploy/, in docs/ metrics, reference, drawings, OpenAPI and flags
 	UPDATE=1 cargo test --locked --quiet --test golden
-	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags
+	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags openapi
 
 ledger: ## the sidecar's count against a ledger of 300,000 requests that both ends keep, and the ledger against planted bugs
 	cargo test --locked $(all) --test ledger
@@ -71,6 +72,9 @@ sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, be
 chart-test: ## the chart on a real node with a real helm: installed, upgraded in mid-restart, uninstalled
 	tests/chart/run
 
+page-test: ## the HTTP API and its page: schemathesis, and a real Chromium on a real cluster; a minute
+	tests/page/run
+
 alerts-test: ## the chart's alerts and dashboard, by promtool
 	tests/alerts/run
 
@@ -84,8 +88,8 @@ docs-test: ## every command of the book on a real cluster, and the book itself
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test docs-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test docs-test e2e
+test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test page-test docs-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test page-test docs-test e2e
 
 supply-chain: ## licences, advisories, bills of materials, crates named in the programs, images built twice (20 minutes of one core)
 	supply-chain/run

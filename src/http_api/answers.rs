@@ -8,6 +8,7 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::limits::{Body, Query};
 use super::target::{Named, Target};
+use super::views::read;
 use super::wire::{Accepted, CancelBody, Cancelled, Data, Past, RestartBody, Status, Word};
 use crate::api::{Code, Phase, RestartRequest, TargetKind};
 use crate::client::words::{phase, request_id};
@@ -91,7 +92,7 @@ fn ask(target: &Target, body: &RestartBody, default_timeout: i32) -> Ask {
     Ask { user: body.user.clone(), field_manager: FIELD_MANAGER, ..ask }
 }
 
-/// Cancels the newest restart of the workload, while it is preparing.
+/// Cancels the newest restart of the workload, or the one that is named, while it is preparing.
 pub async fn cancel(
     State(shared): State<Shared>,
     Caller { client }: Caller,
@@ -99,7 +100,13 @@ pub async fn cancel(
 ) -> Result<Json<Cancelled>, ApiError> {
     let target = body.named().or(shared.default_target.as_ref())?;
     let restarts = RestartClient::new(client, &target.namespace);
-    let cancelled = restarts.cancel_restart(&target.workload).await?;
+    let cancelled = match &body.request_id {
+        Some(id) => {
+            let run = read(restarts.kube(), (target.namespace.clone(), id.clone())).await?;
+            restarts.cancel(&run, false).await?
+        }
+        None => restarts.cancel_restart(&target.workload).await?,
+    };
     let (name, who) = (cancelled.name_any(), restarts.whoami().await);
     tracing::info!(target: "audit", who, note = body.user, namespace = target.namespace, request = name, "restart cancelled over HTTP");
     let message =

@@ -55,9 +55,10 @@ fn network(address: IpAddr) -> IpAddr {
 /// The rate, by the address that the connection comes from.
 pub async fn not_too_often(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
-    match peer.is_none_or(|address| limits.allows(address)) {
-        true => next.run(request).await,
-        false => ApiError::too_often().into_response(),
+    if peer.is_none_or(|address| limits.allows(address)) {
+        next.run(request).await
+    } else {
+        ApiError::too_often().into_response()
     }
 }
 

@@ -3,7 +3,7 @@
 //! **Invariant:** no field is described here: a body's fields, bounds and words stand with the type that is parsed.
 
 use super::diff::ConfigMapDiff;
-use super::target::{LABEL, SUBDOMAIN};
+use super::target::{LABEL, REQUEST_ID, SUBDOMAIN};
 use super::views::Run;
 use super::wire::{Accepted, CancelBody, Cancelled, Data, Past, Refusal, RestartBody, Status};
 use crate::api::TargetKind;
@@ -88,28 +88,28 @@ impl Schemas {
 }
 
 fn paths(schemas: &mut Schemas) -> Value {
-    let target = || vec![query("namespace", label()), query("kind", kind()), query("name", subdomain())];
+    let target = || vec![query("namespace", &label()), query("kind", &kind()), query("name", &subdomain())];
     let limit = json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 10});
     let scope = json!({"type": "string", "enum": ["workload", "all"], "default": "workload"});
-    let space = || vec![query("namespace", label())];
-    let run = || vec![path("namespace", label()), path("request_id", request_id())];
+    let space = || vec![query("namespace", &label())];
+    let run = || vec![path("namespace", &label()), path("request_id", &request_id())];
     let and = |mut some: Vec<Value>, one: Value| {
         some.push(one);
         some
     };
     json!({
-        "/api/restart/status": {"get": call("status", "Where the newest restart of a workload stands; idle only before the first.", &target(), answer::<Data<Status>>(schemas))},
-        "/api/restart/request": {"post": with_body(call("request", "Ask for a restart.", &[], answer::<Accepted>(schemas)), schemas.body::<RestartBody>())},
-        "/api/restart/cancel": {"post": with_body(call("cancel", "Cancel the newest restart of a workload, while it is preparing.", &[], answer::<Cancelled>(schemas)), schemas.body::<CancelBody>())},
-        "/api/restart/history": {"get": call("history", "The last restarts of a workload that ended, newest first.", &and(target(), query("limit", limit)), answer::<Data<Vec<Past>>>(schemas))},
-        "/api/restart/events": {"get": call("events", "Server-sent events: `status` of one workload, `run` for each restart in full, `gone`. Ends after five minutes at most; ask again.", &and(target(), query("scope", scope)), stream())},
-        "/api/restart/runs": {"get": call("runs", "The restarts of a namespace, or of all, newest first.", &space(), answer::<Data<Vec<Run>>>(schemas))},
-        "/api/restart/runs/{namespace}/{request_id}": {"get": call("run", "One restart in full.", &run(), answer::<Data<Run>>(schemas))},
-        "/api/restart/runs/{namespace}/{request_id}/diff": {"get": call("diff", "What a restart means for its ConfigMaps.", &run(), answer::<Data<Vec<ConfigMapDiff>>>(schemas))},
+        "/api/restart/status": {"get": call("status", "Where the newest restart of a workload stands; idle only before the first.", &target(), &answer::<Data<Status>>(schemas))},
+        "/api/restart/request": {"post": with_body(call("request", "Ask for a restart.", &[], &answer::<Accepted>(schemas)), schemas.body::<RestartBody>())},
+        "/api/restart/cancel": {"post": with_body(call("cancel", "Cancel the newest restart of a workload, while it is preparing.", &[], &answer::<Cancelled>(schemas)), schemas.body::<CancelBody>())},
+        "/api/restart/history": {"get": call("history", "The last restarts of a workload that ended, newest first.", &and(target(), query("limit", &limit)), &answer::<Data<Vec<Past>>>(schemas))},
+        "/api/restart/events": {"get": call("events", "Server-sent events: `status` of one workload, `run` for each restart in full, `gone`. Ends after five minutes at most; ask again.", &and(target(), query("scope", &scope)), &stream())},
+        "/api/restart/runs": {"get": call("runs", "The restarts of a namespace, or of all, newest first.", &space(), &answer::<Data<Vec<Run>>>(schemas))},
+        "/api/restart/runs/{namespace}/{request_id}": {"get": call("run", "One restart in full.", &run(), &answer::<Data<Run>>(schemas))},
+        "/api/restart/runs/{namespace}/{request_id}/diff": {"get": call("diff", "What a restart means for its ConfigMaps.", &run(), &answer::<Data<Vec<ConfigMapDiff>>>(schemas))},
     })
 }
 
-fn call(id: &str, summary: &str, parameters: &[Value], content: Value) -> Value {
+fn call(id: &str, summary: &str, parameters: &[Value], content: &Value) -> Value {
     let refused = json!({"$ref": "#/components/responses/Refused"});
     let mut responses = json!({"200": {"description": "Done.", "content": content}});
     for status in ["400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "502", "503", "504"] {
@@ -131,11 +131,11 @@ fn stream() -> Value {
     json!({"text/event-stream": {"schema": {"type": "string"}}})
 }
 
-fn query(name: &str, schema: Value) -> Value {
+fn query(name: &str, schema: &Value) -> Value {
     json!({"name": name, "in": "query", "required": false, "schema": schema})
 }
 
-fn path(name: &str, schema: Value) -> Value {
+fn path(name: &str, schema: &Value) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": schema})
 }
 
@@ -148,7 +148,7 @@ fn subdomain() -> Value {
 }
 
 fn request_id() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[a-z0-9]([-_.a-z0-9]*[a-z0-9])?$"})
+    json!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": REQUEST_ID})
 }
 
 fn kind() -> Value {

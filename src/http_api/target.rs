@@ -24,7 +24,7 @@ pub struct Named {
     /// Its namespace.
     #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
     pub namespace: Option<String>,
-    /// Its kind; Deployment where only a name is given.
+    /// Its kind; without a default target Deployment.
     pub kind: Option<TargetKind>,
     /// Its name.
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
@@ -36,29 +36,23 @@ pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// Another object's name, as a regular expression.
 pub const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
+/// What callers call a restart, as a regular expression.
+pub const REQUEST_ID: &str = "^[a-z0-9]([-_.a-z0-9]*[a-z0-9])?$";
+
 impl Named {
     /// The workload that is meant.
     pub fn or(self, default: Option<&Target>) -> Result<Target, ApiError> {
         let namespace = self.namespace.or_else(|| default.map(|target| target.namespace.clone()));
-        let workload = match (self.name, self.kind) {
-            (Some(name), kind) => Some(TargetRef { kind: kind.unwrap_or(TargetKind::Deployment), name }),
-            (None, Some(_)) => return Err(ApiError::invalid("a kind needs a name beside it")),
-            (None, None) => default.map(|target| target.workload.clone()),
+        let kind = self.kind.or_else(|| default.map(|target| target.workload.kind)).unwrap_or(TargetKind::Deployment);
+        let name = self.name.or_else(|| default.map(|target| target.workload.name.clone()));
+        let (Some(namespace), Some(name)) = (namespace, name) else {
+            return Err(ApiError::invalid(
+                "which workload? give namespace, kind and name: this server has no default target",
+            ));
         };
-        match (namespace, workload) {
-            (Some(namespace), Some(workload)) => {
-                Ok(Target { namespace: checked_namespace(namespace)?, workload: checked(workload)? })
-            }
-            (namespace, _) => Err(ApiError::invalid(match namespace {
-                None => "which workload? give namespace, kind and name: this server has no default target",
-                Some(_) => "which workload? give kind and name: this server has no default target",
-            })),
-        }
+        let workload = TargetRef { kind, name: checked_name(name)? };
+        Ok(Target { namespace: checked_namespace(namespace)?, workload })
     }
-}
-
-fn checked(workload: TargetRef) -> Result<TargetRef, ApiError> {
-    Ok(TargetRef { name: checked_name(workload.name)?, ..workload })
 }
 
 /// A namespace's name.
@@ -110,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_the_default_targets_and_a_bare_name_is_a_deployments() {
+    fn what_is_absent_is_the_default_targets_and_without_one_a_bare_name_is_a_deployments() {
         let default: Target = "shop/StatefulSet/db".parse().unwrap();
         assert_eq!(Named::default().or(Some(&default)).unwrap(), default);
         let other = Named { name: Some("web".into()), ..Named::default() }.or(Some(&default)).unwrap();
-        assert_eq!((other.namespace.as_str(), other.workload.kind), ("shop", TargetKind::Deployment));
+        assert_eq!((other.namespace.as_str(), other.workload.kind), ("shop", TargetKind::StatefulSet));
+        assert_eq!(named("shop", "web").unwrap().workload.kind, TargetKind::Deployment);
         assert!(Named::default().or(None).is_err());
-        assert!(Named { kind: Some(TargetKind::DaemonSet), ..Named::default() }.or(Some(&default)).is_err());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** a view of one object; nothing is looked up beside it.
 
-use super::Shared;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::limits::Query;
@@ -13,7 +12,7 @@ use crate::api::{Code, HistoryEntry, Phase, PodState, RestartRequest, TargetRef}
 use crate::client::words::{phase, request_id};
 use crate::client::{USER_NOTE, timestamp};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
@@ -202,11 +201,7 @@ pub async fn list(Caller { client }: Caller, Query(asked): Query<Asked>) -> Resu
 }
 
 /// One restart.
-pub async fn one(
-    State(_): State<Shared>,
-    Caller { client }: Caller,
-    Path(place): Path<(String, String)>,
-) -> Result<Json<Data<Run>>, ApiError> {
+pub async fn one(Caller { client }: Caller, Path(place): Path<(String, String)>) -> Result<Json<Data<Run>>, ApiError> {
     Ok(Json(Data::from(view(&read(&client, place).await?))))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** nothing is added to what other programs already parse; what is more stands in other endpoints.
 
-use super::target::{LABEL, Named, SUBDOMAIN};
+use super::target::{LABEL, Named, REQUEST_ID, SUBDOMAIN};
 use crate::api::{Code, Phase, TargetKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,16 +24,26 @@ pub struct RestartBody {
     #[serde(default = "yes")]
     pub config_reload: bool,
     /// Longest wait for one pod's in-flight requests, in seconds; absent: as the server is configured.
+    #[serde(default, deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 86_400))]
     pub timeout: Option<i32>,
     /// The workload's namespace; absent: that of the default target.
     #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
     pub namespace: Option<String>,
-    /// The workload's kind; Deployment where only a name is given.
+    /// The workload's kind; absent: that of the default target, without one Deployment.
     pub kind: Option<TargetKind>,
-    /// The workload's name; absent: the default target.
+    /// The workload's name; absent: that of the default target.
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub name: Option<String>,
+}
+
+/// JSON has one kind of number: 30.0 is 30.
+fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let integral = || number.as_f64().filter(|number| number.fract() == 0.0).map(|number| format!("{number:.0}"));
+    let text = number.as_i64().map(|number| number.to_string()).or_else(integral);
+    let parsed = text.and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| serde::de::Error::custom(format!("{number} is not a number of seconds")))
 }
 
 fn yes() -> bool {
@@ -55,12 +65,15 @@ pub struct CancelBody {
     /// A note of who cancels, for the log of the server.
     #[schemars(length(max = 253))]
     pub user: Option<String>,
+    /// Which restart, where several wait; absent: the newest.
+    #[schemars(length(min = 1, max = 253), regex(pattern = REQUEST_ID))]
+    pub request_id: Option<String>,
     /// The workload's namespace; absent: that of the default target.
     #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
     pub namespace: Option<String>,
-    /// The workload's kind; Deployment where only a name is given.
+    /// The workload's kind; absent: that of the default target, without one Deployment.
     pub kind: Option<TargetKind>,
-    /// The workload's name; absent: the default target.
+    /// The workload's name; absent: that of the default target.
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub name: Option<String>,
 }
@@ -223,6 +236,12 @@ mod tests {
         assert_eq!(body.named(), Named::default());
         let _: CancelBody = serde_json::from_str(r#"{"user": "admin"}"#).unwrap();
         assert!(serde_json::from_str::<RestartBody>(r#"{"reason": "x", "timout": 3}"#).is_err());
+        let timeout = |text: &str| {
+            let body = serde_json::from_str::<RestartBody>(&format!(r#"{{"reason": "x", "timeout": {text}}}"#));
+            body.map(|body| body.timeout)
+        };
+        assert_eq!((timeout("30.0").unwrap(), timeout("null").unwrap()), (Some(30), None));
+        assert!(["30.5", "1e12", "\"30\"", "true"].into_iter().all(|text| timeout(text).is_err()));
     }
 
     #[test]

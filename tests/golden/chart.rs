@@ -130,6 +130,27 @@ fn kinds_of_the_prometheus_operator_are_made_where_the_cluster_knows_them() {
 }
 
 #[test]
+fn the_http_api_is_off_until_it_is_asked_for_and_then_has_a_port_a_service_and_who_may_reach_it() {
+    assert!(!render(&[]).contains("http-api"));
+    let text = render(&[
+        "--set",
+        "httpApi.enabled=true,httpApi.tlsSecret=web-tls,httpApi.defaultTarget=shop/Deployment/web,networkPolicy.enabled=true",
+        "--set",
+        "httpApi.ingressFrom[0].podSelector.matchLabels.app=gateway",
+    ]);
+    for part in [
+        "--http-api, \"0.0.0.0:8090\", --http-api-rate, \"20\", --http-api-default-target, \"shop/Deployment/web\", --http-api-tls",
+        "- {name: http-api, containerPort: 8090}",
+        "secret: {secretName: web-tls}",
+        "- {name: https, port: 443, targetPort: http-api",
+        "- ports: [{port: http-api, protocol: TCP}]",
+        "app: gateway",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+}
+
+#[test]
 fn alerts_link_to_the_runbooks_where_they_are_read() {
     let arguments = [
         "--set",

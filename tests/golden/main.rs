@@ -1,11 +1,11 @@
 //! Generated files, held to their sources: the CRDs to the types, the chart's copies to the CRDs, `deploy/install.yaml`
 //! and the kustomize bases to the chart, its README to its values, the samples of other kinds to the sample,
 //! the chart's rules to the list of rights, `docs/metrics.md` to the table of metrics, the flags in `docs/sidecar.md` to the sidecar's
-//! arguments, `docs/reference.md` to the definitions, the drawings to what they draw; the book's contents, links and codes to what there is.
+//! arguments, `docs/openapi.json` to the bodies of the HTTP API, `docs/reference.md` to the definitions, the drawings to what they draw; the book's contents, links and codes to what there is.
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
-//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only metrics and flags a feature.
+//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only metrics, OpenAPI and flags a feature.
 
 #![allow(clippy::unwrap_used)] // a test that meets nothing fails
 
@@ -18,6 +18,8 @@ mod flags;
 mod kustomize;
 #[cfg(feature = "controller")]
 mod metrics;
+#[cfg(feature = "http-api")]
+mod openapi;
 mod reference;
 mod rights;
 mod samples;

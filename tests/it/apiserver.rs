@@ -11,6 +11,7 @@ mod definitions;
 mod evictions;
 mod flood;
 mod frame;
+mod http_api;
 mod leaders;
 mod own_rights;
 mod policies;

@@ -63,6 +63,11 @@ fn only_act_and_record_write() {
 }
 
 #[test]
+fn the_http_api_knows_nothing_of_the_controller_and_no_client_but_its_callers() {
+    never("http_api", &["crate::controller", "try_default", " Client::new"]);
+}
+
+#[test]
 fn the_machine_knows_no_clock_no_client_and_no_chance() {
     never(
         "machine",
