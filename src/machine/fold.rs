@@ -121,10 +121,12 @@ fn conditions(status: &mut RestartRequestStatus, change: &Change, now: &Time) {
     let reason = change.reason;
     let message = clipped(&change.message, 1024);
     let (ready, reconciling, stalled, succeeded) = kstatus(change.phase);
+    // Helm, Flux and Argo CD show this message and nothing else of the status.
+    let coded = status.code.map(|code| format!("{}: {message}", code.number()));
     for (name, value) in
         [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Succeeded", succeeded)]
     {
-        set(status, name, value, reason, &message, now);
+        set(status, name, value, reason, coded.as_deref().unwrap_or(&message), now);
     }
     if change.snapshot.is_some() {
         set(status, "SnapshotTaken", ConditionStatus::True, reason, &message, now);

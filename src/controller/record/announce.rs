@@ -173,7 +173,8 @@ fn count(ctx: &Context, facts: &Facts, old: &RestartRequestStatus, next: &Restar
         let seconds = Timestamp::now().duration_since(since).as_secs_f64().max(0.0);
         ctx.metrics.phase_left(left.word(), Duration::from_secs_f64(seconds));
     }
-    if change.phase.is_terminal() {
+    // A request made anew with a known key is no restart: a commit that failed once alerts once.
+    if change.phase.is_terminal() && change.reason != "AlreadyHandled" {
         ctx.metrics.request_finished(change.phase.word(), next.code.map_or("", Code::number));
     }
 }

@@ -37,8 +37,9 @@ describe() {
     coredns) module=coredns package=github.com/coredns/coredns path=$package ;;
     h2spec) module=h2spec path=github.com/summerwind/h2spec package=$path/cmd/h2spec ;;
     helm) module=helm path=helm.sh/helm/v4 package=$path/cmd/helm ;;
+    flux-kustomize) module=flux-kustomize path=github.com/fluxcd/kustomize-controller package=$path ;;
     promtool) module=promtool path=github.com/prometheus/prometheus package=$path/cmd/promtool tags=remove_all_sd ;;
-    *) die "there is no program $1; known: $PROGRAMS h2spec helm promtool" ;;
+    *) die "there is no program $1; known: $PROGRAMS h2spec helm promtool flux-kustomize" ;;
   esac
   version=$(awk -v path="$path" '$1 == path { print $2 }' "$HERE/tools/$module/go.mod")
   [[ -n $version ]] || die "tools/$module/go.mod does not require $path"
