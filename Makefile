@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar,otel
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test page-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ setup: ## Debian packages (as root; else it says which), and the cluster's progr
 	tests/suites/run tools
 	tests/docs/book tools
 	tests/page/run tools
+	tests/gitops/run tools
 
 build: ## the programs, for debugging
 	cargo build --locked $(all) --bins --example sample
@@ -72,6 +73,9 @@ sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, be
 chart-test: ## the chart on a real node with a real helm: installed, upgraded in mid-restart, uninstalled
 	tests/chart/run
 
+gitops-test: ## restarts from Git: Flux's kustomize-controller, helm, kstatus, Argo CD's health script; 90 s
+	tests/gitops/run
+
 page-test: ## the HTTP API and its page: schemathesis, and a real Chromium on a real cluster; a minute
 	tests/page/run
 
@@ -88,8 +92,8 @@ docs-test: ## every command of the book on a real cluster, and the book itself
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test page-test docs-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test page-test docs-test e2e
+test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test e2e
 
 supply-chain: ## licences, advisories, bills of materials, crates named in the programs, images built twice (20 minutes of one core)
 	supply-chain/run
