@@ -5,6 +5,7 @@
 pub mod table;
 
 use super::leader;
+use crate::api::Code;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,7 @@ use table::TABLE;
 
 /// As controller-runtime names a controller: its kind in lower case.
 const CONTROLLER: [(&str, &str); 1] = [("controller", "restartrequest")];
+const HOOKS: [&str; 3] = ["success", "failure", "timeout"];
 const RESULTS: [&str; 4] = ["success", "requeue", "requeue_after", "error"];
 
 type Label = [(&'static str, &'static str); 1];
@@ -101,7 +103,8 @@ impl Drop for Working {
 }
 
 impl Metrics {
-    /// As controller-runtime does: what has not happened yet is 0 and not absent.
+    /// As controller-runtime does: what has not happened yet is 0 and not absent. A counter that appeared with its first
+    /// event would have no `increase()` by it.
     fn begin(&self) {
         for result in RESULTS {
             drop(self.reconciles.get_or_create(&[CONTROLLER[0], ("result", result)]));
@@ -110,6 +113,23 @@ impl Metrics {
         drop(self.panics.get_or_create(&CONTROLLER));
         drop(self.workers.get_or_create(&CONTROLLER));
         self.config_valid.set(1);
+        self.begin_restarts();
+    }
+
+    fn begin_restarts(&self) {
+        let failed = Code::ALL.iter().map(|code| ("Failed", code.number()));
+        for (result, code) in failed.chain([("Completed", ""), ("Cancelled", "")]) {
+            drop(self.requests.get_or_create(&[("result", result), ("code", code)]));
+        }
+        for result in ["success", "budget", "conflict", "gone", "error"] {
+            drop(self.evictions.get_or_create(&[("result", result)]));
+        }
+        for result in ["success", "conflict", "error"] {
+            drop(self.restores.get_or_create(&[("result", result)]));
+        }
+        for (when, result) in ["pre", "post"].into_iter().flat_map(|when| HOOKS.map(|result| (when, result))) {
+            drop(self.hooks.get_or_create(&[("when", when), ("result", result)]));
+        }
     }
 
     /// At most so many passes take place at any time.

@@ -103,3 +103,17 @@ fn requests_in_flight_are_the_sum_over_the_runs_and_go_with_them() {
     metrics.in_flight("never", None);
     assert!(metrics.encoded().contains("restart_controller_in_flight_requests 2\n"));
 }
+
+#[test]
+fn what_has_not_happened_yet_is_zero_and_not_absent() {
+    let text = Metrics::default().encoded();
+    for line in [
+        "restart_controller_requests_total{result=\"Failed\",code=\"RESTART_006\"} 0",
+        "restart_controller_requests_total{result=\"Completed\",code=\"\"} 0",
+        "restart_controller_restores_total{result=\"conflict\"} 0",
+        "restart_controller_hooks_total{when=\"post\",result=\"timeout\"} 0",
+        "restart_controller_evictions_total{result=\"budget\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+}
