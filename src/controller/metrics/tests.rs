@@ -105,7 +105,7 @@ fn requests_in_flight_are_the_sum_over_the_runs_and_go_with_them() {
 }
 
 #[test]
-fn what_has_not_happened_yet_is_zero_and_not_absent() {
+fn the_first_failure_is_seen_as_an_increase() {
     let text = Metrics::default().encoded();
     for line in [
         "restart_controller_requests_total{result=\"Failed\",code=\"RESTART_006\"} 0",
