@@ -30,6 +30,33 @@ pub struct Keys {
     previous: Option<Key>,
 }
 
+/// Ids of the controller's keys, the present one first: what is known of them without the Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trusted {
+    ids: Vec<String>,
+}
+
+impl Trusted {
+    /// Of the published key, `ID=BASE64`.
+    #[must_use]
+    pub fn published(text: &str) -> Option<Self> {
+        let (id, _) = text.split_once('=')?;
+        Some(Self { ids: vec![id.to_owned()] })
+    }
+
+    /// The present key's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.ids.first().map_or("", String::as_str)
+    }
+
+    /// Whether a sidecar with these `trustedKeys` obeys.
+    #[must_use]
+    pub fn obeyed(&self, trusted: &[String]) -> bool {
+        self.ids.iter().any(|id| trusted.contains(id))
+    }
+}
+
 #[derive(Clone)]
 struct Key {
     id: String,
@@ -84,10 +111,10 @@ impl Keys {
         format_public_key(&self.present.id, &self.present.key.verifying_key())
     }
 
-    /// Whether a sidecar with these `trustedKeys` obeys.
+    /// The ids by which sidecars say whom they obey.
     #[must_use]
-    pub fn obeyed(&self, trusted: &[String]) -> bool {
-        self.known_to(trusted).is_some()
+    pub fn trusted(&self) -> Trusted {
+        Trusted { ids: std::iter::once(&self.present).chain(&self.previous).map(|key| key.id.clone()).collect() }
     }
 
     /// `command` with the id and the signature of the first key that is among `trusted`; of the present one if none is.
@@ -211,14 +238,14 @@ mod tests {
         let rotating = new.clone().before(&[2; 32]);
         let signer = |trusted: &[&str]| {
             let trusted: Vec<String> = trusted.iter().map(|&id| id.to_owned()).collect();
-            (rotating.obeyed(&trusted), rotating.sign(command(), &trusted).key_id)
+            (rotating.trusted().obeyed(&trusted), rotating.sign(command(), &trusted).key_id)
         };
         assert_eq!(signer(&[old.id()]), (true, old.id().to_owned()));
         assert_eq!(signer(&[new.id()]), (true, new.id().to_owned()));
         assert_eq!(signer(&[old.id(), new.id()]), (true, new.id().to_owned()));
         assert_eq!(signer(&["another"]), (false, new.id().to_owned()));
         assert_eq!(rotating.public_text(), new.public_text());
-        assert!(!new.obeyed(&[old.id().to_owned()]));
+        assert!(!new.trusted().obeyed(&[old.id().to_owned()]));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod objects;
 mod observe;
 mod orphans;
 mod pass;
+pub mod preview;
 pub mod reconcile;
 mod record;
 pub mod rights;

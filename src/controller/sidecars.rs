@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,13 +115,30 @@ pub struct Sidecars {
     permits: Arc<Semaphore>,
     leader: Leader,
     loopback_allowed: bool,
+    /// Asks through the API server, from where pods cannot be reached.
+    through: Option<Through>,
+}
+
+#[derive(Clone)]
+struct Through(kube::Client);
+
+impl std::fmt::Debug for Through {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the API server")
+    }
 }
 
 impl Sidecars {
     /// Commands them while `leader` leads.
     #[must_use]
     pub fn new(leader: Leader) -> Self {
-        Self { permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)), leader, loopback_allowed: false }
+        Self { permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)), leader, loopback_allowed: false, through: None }
+    }
+
+    /// The same through the API server's proxy, with the rights of `client`: from a person's machine.
+    #[must_use]
+    pub fn through(self, client: kube::Client) -> Self {
+        Self { through: Some(Through(client)), ..self }
     }
 
     /// For tests: sidecars on this machine.
@@ -131,6 +149,21 @@ impl Sidecars {
 
     /// The port of a sidecar whose pod does not say otherwise.
     pub const PORT: u16 = ADMIN_PORT;
+
+    /// What the sidecar of this pod says of itself.
+    ///
+    /// # Errors
+    /// Whatever keeps the count unknown.
+    pub async fn of_pod(&self, pod: &Pod) -> Result<InFlightReport, SidecarError> {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        match &self.through {
+            Some(Through(client)) => proxied(client, pod, uid).await,
+            None => {
+                let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
+                self.report(ip, Self::PORT, uid).await
+            }
+        }
+    }
 
     /// What the sidecar of pod `pod_uid` at `ip` says of itself.
     ///
@@ -197,6 +230,23 @@ impl Sidecars {
         }
         Ok(address)
     }
+}
+
+/// Asked through the API server, which says itself what it may not or cannot do.
+async fn proxied(client: &kube::Client, pod: &Pod, uid: &str) -> Result<InFlightReport, SidecarError> {
+    let metadata = &pod.metadata;
+    let (namespace, name) =
+        (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+    let at = format!("pods/{name}:{}/proxy", Sidecars::PORT);
+    let path = format!("/api/v1/namespaces/{namespace}/{at}{IN_FLIGHT_PATH}");
+    let request = Request::get(path).body(vec![]).map_err(|error| malformed(&at, &error))?;
+    let answered = tokio::time::timeout(2 * LIMIT, client.request_text(request)).await;
+    let answered = answered.map_err(|_| SidecarError::Timeout { at: at.clone(), limit: 2 * LIMIT })?;
+    let body = answered.map_err(|error| match &error {
+        kube::Error::Api(status) => unreachable(&at, &clipped(&status.message)),
+        _ => unreachable(&at, &error),
+    })?;
+    verdict(&at, uid, StatusCode::OK, body.as_bytes())
 }
 
 async fn called(

@@ -5,13 +5,13 @@
 use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
-use crate::controller::keys::Keys;
+use crate::controller::keys::Trusted;
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{budget, configuration, endpoints, gate, pods, traffic};
 use crate::controller::workload::Workload;
 use crate::machine::Verdict;
 use crate::wire;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Service};
 
 /// Nothing, or why not.
 pub type Finding = Result<(), Verdict>;
@@ -21,39 +21,63 @@ pub fn verdict<T>(code: Code, message: String) -> Result<T, Verdict> {
     Err(Verdict { code, message })
 }
 
-/// The first reason why the restart may not begin.
-#[must_use]
-pub fn check(facts: &Facts, limits: &Restart, keys: &Keys) -> Option<Verdict> {
-    all(facts, limits, keys).err()
+/// One thing that is looked at, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What must hold.
+    pub what: &'static str,
+    /// Whether it does.
+    pub finding: Finding,
 }
 
-fn all(facts: &Facts, limits: &Restart, keys: &Keys) -> Finding {
-    spec(facts, limits)?;
+/// The first reason why the restart may not begin.
+#[must_use]
+pub fn check(facts: &Facts, limits: &Restart, keys: &Trusted) -> Option<Verdict> {
+    checks(facts, limits, Some(keys)).into_iter().find_map(|check| check.finding.err())
+}
+
+/// Everything that is looked at, in the order in which it decides. Without `keys` nothing is said about them.
+#[must_use]
+pub fn checks(facts: &Facts, limits: &Restart, keys: Option<&Trusted>) -> Vec<Check> {
+    let mut all = vec![Check { what: "the request is within the controller's limits", finding: spec(facts, limits) }];
+    let mut add = |what, finding| all.push(Check { what, finding });
     let Some(workload) = &facts.workload else {
-        let target = &facts.request.spec.target_ref;
-        return verdict(
-            Code::TargetInvalid,
-            format!(
-                "{:?} {} does not exist in namespace {}; correct targetRef",
-                target.kind, target.name, facts.namespace
-            ),
-        );
+        add("the workload exists", missing(facts));
+        return all;
     };
-    target(workload)?;
-    template(facts, workload)?;
+    add("the workload exists, is nobody else's and is not paused", target(workload));
+    add("no other template is held back", template(facts, workload));
     if facts.resolved.strategy == StrategyType::Surge {
-        surge(facts, workload)?;
+        add("a replacement has room beside each pod", surge(facts, workload));
     }
-    configuration::check(facts, limits)?;
-    if let Some(message) = &facts.bad_hook {
-        return verdict(Code::InvalidSpec, message.clone());
-    }
+    add("the configuration can be copied and parses", configuration::check(facts, limits));
+    let hooks = facts.bad_hook.clone().map_or(Ok(()), |message| verdict(Code::InvalidSpec, message));
+    add("the hooks can run", hooks);
     // Pods that come and go are no reason to refuse: the run waits for them first.
-    if gate::unsettled(facts).is_some() {
-        return Ok(());
+    if gate::unsettled(facts).is_none() {
+        of_pods(facts, keys, add);
     }
-    let mut own = facts.pods.iter().filter(|pod| !pod.terminating() && !pods::foreign(facts, pod));
-    own.try_for_each(|pod| one_pod(facts, pod, keys))
+    all
+}
+
+fn of_pods(facts: &Facts, keys: Option<&Trusted>, mut add: impl FnMut(&'static str, Finding)) {
+    let own = || facts.pods.iter().filter(|pod| !pod.terminating() && !pods::foreign(facts, pod));
+    let every = |look: &dyn Fn(&PodFacts) -> Finding| own().try_for_each(look);
+    add("no Service sends requests to pods that are not ready", every(&|pod| not_ready(facts, pod)));
+    add("each pod has at most one PodDisruptionBudget", every(&|pod| one_budget(facts, pod)));
+    if !facts.request.spec.force {
+        add("each pod has the sidecar, and both wait in their preStop hooks", every(&|pod| sidecar(pod).map(drop)));
+        add("all traffic goes through the sidecar", every(&|pod| through(facts, pod)));
+        add("each sidecar answers and trusts the controller's key", every(&|pod| answers(pod, keys)));
+    }
+}
+
+fn missing(facts: &Facts) -> Finding {
+    let target = &facts.request.spec.target_ref;
+    verdict(
+        Code::TargetInvalid,
+        format!("{:?} {} does not exist in namespace {}; correct targetRef", target.kind, target.name, facts.namespace),
+    )
 }
 
 fn spec(facts: &Facts, limits: &Restart) -> Finding {
@@ -146,60 +170,69 @@ fn surge(facts: &Facts, workload: &Workload) -> Finding {
     Ok(())
 }
 
-fn one_pod(facts: &Facts, pod: &PodFacts, keys: &Keys) -> Finding {
-    for service in endpoints::services_of(&facts.surroundings, pod) {
-        let spec = service.spec.as_ref();
-        if spec.and_then(|spec| spec.publish_not_ready_addresses) == Some(true) {
-            let name = service.metadata.name.as_deref().unwrap_or_default();
-            return verdict(
-                Code::TargetInvalid,
-                format!(
-                    "Service {name} has publishNotReadyAddresses: it would send requests to drained pods; unset it"
-                ),
-            );
-        }
-    }
-    let budgets = budget::of(facts, pod);
-    if budgets.len() > 1 {
-        let names: Vec<&str> = budgets.iter().filter_map(|budget| budget.metadata.name.as_deref()).collect();
-        return verdict(
-            Code::TargetInvalid,
-            format!(
-                "Pod {} is selected by more than one PodDisruptionBudget ({}), which Kubernetes answers with an error; keep one",
-                pod.name(),
-                names.join(", ")
-            ),
-        );
-    }
-    if facts.request.spec.force { Ok(()) } else { sidecar(facts, pod, keys) }
+fn not_ready(facts: &Facts, pod: &PodFacts) -> Finding {
+    let published =
+        |service: &&Service| service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses) == Some(true);
+    let Some(service) = endpoints::services_of(&facts.surroundings, pod).into_iter().find(published) else {
+        return Ok(());
+    };
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    verdict(
+        Code::TargetInvalid,
+        format!("Service {name} has publishNotReadyAddresses: it would send requests to drained pods; unset it"),
+    )
 }
 
-/// Everything that the zero stands on: the sidecar, its key, the hooks, the way of the traffic.
-fn sidecar(facts: &Facts, pod: &PodFacts, keys: &Keys) -> Finding {
-    let name = pod.name();
+fn one_budget(facts: &Facts, pod: &PodFacts) -> Finding {
+    let budgets = budget::of(facts, pod);
+    if budgets.len() < 2 {
+        return Ok(());
+    }
+    let names: Vec<&str> = budgets.iter().filter_map(|budget| budget.metadata.name.as_deref()).collect();
+    verdict(
+        Code::TargetInvalid,
+        format!(
+            "Pod {} is selected by more than one PodDisruptionBudget ({}), which Kubernetes answers with an error; keep one",
+            pod.name(),
+            names.join(", ")
+        ),
+    )
+}
+
+/// The zero stands on the sidecar, both hooks, the way of the traffic, and the key.
+fn sidecar(pod: &PodFacts) -> Result<&Container, Verdict> {
     let Some(container) = sidecar_container(&pod.pod) else {
         return verdict(
             Code::SidecarUnavailable,
             format!(
-                "Pod {name} has no container {}; add the sidecar to the pod template, or ask with force",
+                "Pod {} has no container {}; add the sidecar to the pod template, or ask with force",
+                pod.name(),
                 names::SIDECAR_CONTAINER
             ),
         );
     };
-    pre_stop_hooks(&pod.pod, container)?;
-    traffic::check(&facts.surroundings, pod, container)?;
-    match &pod.report {
-        None => {
+    pre_stop_hooks(&pod.pod, container).map(|()| container)
+}
+
+/// A pod without a sidecar has been spoken of.
+fn through(facts: &Facts, pod: &PodFacts) -> Finding {
+    sidecar(pod).map_or(Ok(()), |container| traffic::check(&facts.surroundings, pod, container))
+}
+
+fn answers(pod: &PodFacts, keys: Option<&Trusted>) -> Finding {
+    let name = pod.name();
+    match (&pod.report, keys) {
+        (None, _) => {
             verdict(Code::SidecarUnavailable, format!("the sidecar of Pod {name} does not answer: {}", pod.silence))
         }
-        Some(report) if !keys.obeyed(&report.trusted_keys) => verdict(
+        (Some(report), Some(keys)) if !keys.obeyed(&report.trusted_keys) => verdict(
             Code::SidecarUnavailable,
             format!(
                 "the sidecar of Pod {name} does not trust the controller's key {}; give it the key in ConfigMap restart-controller-keys",
                 keys.id()
             ),
         ),
-        Some(_) => Ok(()),
+        (Some(_), _) => Ok(()),
     }
 }
 

@@ -21,13 +21,15 @@ mod traffic;
 mod validate;
 mod workload;
 
+pub use check::Check;
+
 use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
 use crate::controller::gitops;
-use crate::controller::keys::Keys;
+use crate::controller::keys::Trusted;
 use crate::controller::memory::Run;
 use crate::controller::objects::{again_name, plan_name, run_generation, run_key};
 use crate::controller::workload::Workload;
@@ -60,9 +62,26 @@ pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Opt
     }
 }
 
+/// What `preview` shows of a request that nobody has made: everything read, every check, and what it would wait for.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn preview(
+    ctx: &Context,
+    namespace: &str,
+    request: RestartRequest,
+    keys: Option<&Trusted>,
+) -> Result<(Facts, Vec<Check>, Option<String>), Error> {
+    let facts = Box::pin(read::around(ctx, namespace, request)).await?;
+    let limits = ctx.config.current();
+    let checks = check::checks(&facts, &limits, keys);
+    let hold = hold(&facts, &limits, true).map(|hold| hold.message);
+    Ok((facts, checks, hold))
+}
+
 async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
-    let mut observed = view(&facts, &ctx.config.current(), &ctx.keys, &mut run, Instant::now());
+    let mut observed = view(&facts, &ctx.config.current(), &ctx.keys.trusted(), &mut run, Instant::now());
     if let (Some(message), true) = (ctx.admission.missing(), read::before_the_run(&facts.request)) {
         observed.hold = Some(Hold { message, bounded: false });
     }
@@ -82,7 +101,7 @@ fn batch_of(facts: &Facts) -> &[PodProgress] {
 }
 
 /// The machine's view, all but the budget.
-fn view(facts: &Facts, limits: &Restart, keys: &Keys, run: &mut Run, now: Instant) -> Observed {
+fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Instant) -> Observed {
     let status = facts.request.status.clone().unwrap_or_default();
     let cursor = cursor(&status);
     let step = cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);

@@ -9,7 +9,6 @@ use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
 use crate::controller::observe::{config_maps, hooks, pods, resolve, shared, surroundings, workload};
-use crate::controller::sidecars::Sidecars;
 use crate::controller::workload::Workload;
 use crate::machine::PlannedPod;
 use futures::future::join_all;
@@ -66,7 +65,7 @@ async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool
 }
 
 /// Everything around a request.
-async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
+pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
     let (workload, around, namespace_terminating, leaving_nodes, plan, again) = futures::try_join!(
         workload::read(ctx, namespace, &request.spec.target_ref),
@@ -219,19 +218,12 @@ fn pin(request: &mut RestartRequest, history: Option<&RestartHistory>) {
 
 /// Asks the sidecars that the step depends on, all at once.
 async fn ask_sidecars(ctx: &Context, facts: &mut Facts) {
-    let wanted: BTreeMap<String, (String, String)> = facts
-        .pods
-        .iter()
-        .filter(|pod| matters(facts, pod))
-        .map(|pod| {
-            let ip = pod.ip().unwrap_or_default().to_owned();
-            (pod.uid().to_owned(), (ip, pod.uid().to_owned()))
-        })
-        .collect();
-    let calls = wanted
-        .into_values()
-        .map(|(ip, uid)| async move { (ctx.sidecars.report(&ip, Sidecars::PORT, &uid).await, uid) });
-    for (answer, uid) in join_all(calls).await {
+    let wanted: BTreeMap<&str, &PodFacts> =
+        facts.pods.iter().filter(|pod| matters(facts, pod)).map(|pod| (pod.uid(), pod)).collect();
+    let calls =
+        wanted.into_values().map(|pod| async move { (ctx.sidecars.of_pod(&pod.pod).await, pod.uid().to_owned()) });
+    let answers = join_all(calls).await;
+    for (answer, uid) in answers {
         let Some(pod) = facts.pods.iter_mut().find(|pod| pod.uid() == uid) else { continue };
         pod.asked = true;
         match answer {

@@ -1,0 +1,65 @@
+//! What would a restart find, if it were asked for now? For `kubectl restart plan` and `doctor`: the controller's own reads
+//! and checks, with the caller's rights.
+//!
+//! **Invariant:** nothing is written: both clients refuse every write, as those of a replica that does not lead.
+
+use super::admission::Admission;
+use super::config::{self, Restart};
+use super::context::Context;
+use super::error::Error;
+use super::facts::Facts;
+use super::keys::{Keys, Trusted};
+use super::leader::Leader;
+use super::metrics::Metrics;
+use super::observe;
+use super::{events, sidecars};
+use crate::api::RestartRequest;
+use std::sync::Arc;
+
+pub use super::observe::Check;
+
+/// What a restart would find.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Everything that was read.
+    pub facts: Facts,
+    /// Every check, in the order in which they decide.
+    pub checks: Vec<Check>,
+    /// What it would wait for before it begins.
+    pub hold: Option<String>,
+}
+
+/// Looks at what `request` is about, as the controller would with these limits. Sidecars are asked through the API
+/// server; without `keys` nothing is said about whom they trust.
+///
+/// # Errors
+/// When something cannot be read: the sentence names it.
+pub async fn preview(
+    client: &kube::Client,
+    namespace: &str,
+    request: RestartRequest,
+    limits: Restart,
+    keys: Option<&Trusted>,
+) -> Result<Preview, Error> {
+    let leader = Leader::default();
+    let reader = leader.fenced(client.clone());
+    let ctx = Context {
+        admission: Admission::default(),
+        events: events::Events::new(reader.clone(), None),
+        sidecars: sidecars::Sidecars::new(leader.clone()).through(reader.clone()),
+        writer: reader.clone(),
+        reader,
+        leader,
+        namespace: namespace.to_owned(),
+        config: config::Handle::fixed(limits),
+        // Signs nothing: commands are not sent without leading.
+        keys: Keys::from_seed(&[0; 32]),
+        metrics: Metrics::default(),
+        hooks: Arc::default(),
+        memory: super::memory::Memory::default(),
+        edges: super::edges::Edges::default(),
+        orphans: super::orphans::Orphans::default(),
+    };
+    let (facts, checks, hold) = observe::preview(&ctx, namespace, request, keys).await?;
+    Ok(Preview { facts, checks, hold })
+}
