@@ -6,15 +6,23 @@
 
 mod args;
 mod cancel;
+pub mod completion;
 mod connect;
+mod diff;
+mod doctor;
 mod exit;
 mod follow;
 mod history;
+pub mod inject;
+mod man;
 mod output;
 mod pick;
+mod plan;
 mod progress;
 mod restart;
 mod status;
+mod survey;
+mod undo;
 mod watch;
 
 pub use exit::Exit;
@@ -60,6 +68,22 @@ enum Verb {
     History(history::Args),
     /// Cancel a restart before the first pod is touched
     Cancel(cancel::Args),
+    /// Show what a restart would do, with every check's verdict; nothing is written
+    Plan(Box<plan::Args>),
+    /// Say why a workload cannot be restarted
+    Doctor(doctor::Args),
+    /// Compare the configuration now, the last known good, and a candidate
+    Diff(diff::Args),
+    /// Restart onto the configuration of an earlier restart
+    Undo(undo::Args),
+    /// Add the sidecar to a workload's YAML, or remove it
+    Inject(inject::Args),
+    /// Print a completion script
+    Completion(completion::Args),
+    /// Print or write manual pages
+    Man(man::Args),
+    #[command(name = "__complete", hide = true, disable_help_flag = true)]
+    Complete(completion::Words),
 }
 
 /// Parses the arguments, does what they say, and returns the exit code.
@@ -102,7 +126,9 @@ fn run(cli: Cli) -> Exit {
     let done = runtime.block_on(dispatch(cli));
     runtime.shutdown_background();
     done.unwrap_or_else(|error| {
-        let code = error.code().map(|code| format!("{}: ", code.number())).unwrap_or_default();
+        // The table of codes is about restarts; what is wrong with the words here is in none of them.
+        let code = error.code().filter(|_| !matches!(error, crate::client::Error::Invalid(_)));
+        let code = code.map(|code| format!("{}: ", code.number())).unwrap_or_default();
         failed(&format!("{code}{error}"))
     })
 }
@@ -115,6 +141,14 @@ async fn dispatch(cli: Cli) -> Result<Exit, crate::client::Error> {
         Some(Verb::Watch(args)) => watch::run(&global, &args).await,
         Some(Verb::History(args)) => history::run(&global, &args).await,
         Some(Verb::Cancel(args)) => cancel::run(&global, &args).await,
+        Some(Verb::Plan(args)) => plan::run(&global, &args).await,
+        Some(Verb::Doctor(args)) => doctor::run(&global, &args).await,
+        Some(Verb::Diff(args)) => diff::run(&global, &args).await,
+        Some(Verb::Undo(args)) => undo::run(&global, &args).await,
+        Some(Verb::Inject(args)) => inject::run(&args),
+        Some(Verb::Completion(args)) => Ok(completion::run(&args, Cli::command())),
+        Some(Verb::Man(args)) => man::run(&args, Cli::command()),
+        Some(Verb::Complete(words)) => completion::complete(&words, &Cli::command()).await,
     }
 }
 

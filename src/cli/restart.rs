@@ -14,8 +14,8 @@ use crate::client::{Ask, Error, RestartClient};
 use clap::ValueEnum;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, ListParams};
-use kube::core::NamespaceResourceScope;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::ApiResource;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -114,7 +114,8 @@ pub enum HowReplaced {
     Rolling,
 }
 
-fn promotion(text: &str) -> Result<ConfigMapRef, String> {
+/// `LIVE=CANDIDATE`.
+pub fn promotion(text: &str) -> Result<ConfigMapRef, String> {
     match text.split_once('=') {
         Some((name, from)) if !name.is_empty() && !from.is_empty() => {
             Ok(ConfigMapRef { name: name.to_owned(), from: Some(from.to_owned()) })
@@ -179,7 +180,11 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     }
     let mut asked = vec![];
     for (number, target) in targets.iter().enumerate() {
-        let (exit, request) = one(global, args, &client, target, follows).await?;
+        let mut ask = args.how.options.ask(target.clone(), args.how.reason.as_deref().unwrap_or_default())?;
+        ask.name.clone_from(&args.name);
+        ask.dry_run = args.dry_run == DryRun::Server;
+        let asking = Asking { global, client: &client, limit: &args.limit, output: args.output, follows };
+        let (exit, request) = ask_and_follow(&asking, &ask).await?;
         asked.push(request);
         if exit != Exit::Done {
             let left = targets.len() - number - 1;
@@ -202,30 +207,41 @@ fn listed(targets: &[TargetRef]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-async fn one(
-    global: &Global,
-    args: &Args,
-    client: &RestartClient,
-    target: &TargetRef,
-    follows: bool,
-) -> Result<(Exit, RestartRequest), Error> {
-    let mut ask = args.how.options.ask(target.clone(), args.how.reason.as_deref().unwrap_or_default())?;
-    ask.name.clone_from(&args.name);
-    ask.dry_run = args.dry_run == DryRun::Server;
-    let asked = client.request_restart(&ask).await?;
-    let what = match (asked.new, args.dry_run) {
-        (true, DryRun::None) => "created",
-        (true, DryRun::Server) => "created (server dry run)",
+/// How to ask.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    /// How the cluster was reached.
+    pub global: &'a Global,
+    /// The cluster.
+    pub client: &'a RestartClient,
+    /// For how long to follow.
+    pub limit: &'a Wait,
+    /// What belongs on standard output.
+    pub output: Format,
+    /// Whether to follow.
+    pub follows: bool,
+}
+
+/// Asks, says so, and follows if that is wanted.
+///
+/// # Errors
+/// When the cluster cannot be reached or refuses.
+pub async fn ask_and_follow(asking: &Asking<'_>, ask: &Ask) -> Result<(Exit, RestartRequest), Error> {
+    let Asking { global, client, limit, output, follows } = *asking;
+    let asked = client.request_restart(ask).await?;
+    let what = match (asked.new, ask.dry_run) {
+        (true, false) => "created",
+        (true, true) => "created (server dry run)",
         (false, _) => "unchanged: this trigger was asked for before",
     };
-    if !args.output.for_programs() {
+    if !output.for_programs() {
         println!("{} {what}", full_name(&asked.request));
     }
-    let follow = Follow { client, global, wait: &args.limit, format: args.output };
     if follows {
+        let follow = Follow { client, global, wait: limit, format: output };
         return follow.follow(asked.request, Some(asked.estimated_time)).await;
     }
-    if args.dry_run == DryRun::None && !args.output.for_programs() {
+    if !ask.dry_run && !output.for_programs() {
         eprintln!("Follow it:    kubectl restart watch {} -n {}", name(&asked.request), client.namespace());
     }
     Ok((Exit::Done, asked.request))
@@ -254,11 +270,7 @@ pub async fn targets(
     let kinds = if kinds.is_empty() { TargetKind::ALL.to_vec() } else { kinds };
     let mut found = vec![];
     for kind in kinds {
-        let names = match kind {
-            TargetKind::Deployment => names::<Deployment>(client, selector).await?,
-            TargetKind::StatefulSet => names::<StatefulSet>(client, selector).await?,
-            TargetKind::DaemonSet => names::<DaemonSet>(client, selector).await?,
-        };
+        let names = names_of(client, kind, Some(selector)).await?;
         found.extend(names.into_iter().map(|name| TargetRef { kind, name }));
     }
     if found.is_empty() {
@@ -267,15 +279,20 @@ pub async fn targets(
     Ok(found)
 }
 
-async fn names<K>(client: &RestartClient, selector: &str) -> Result<Vec<String>, Error>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    let parameters = ListParams::default().labels(selector);
-    let typed: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(client.kube().clone(), client.namespace(), &kube::core::ApiResource::erase::<K>(&()));
-    let what = format!("list {} in namespace {}", K::plural(&()), client.namespace());
-    let all = typed.list_metadata(&parameters).await.map_err(|source| Error::Kube { what, source })?;
+/// Names of the workloads of a kind, with these labels.
+///
+/// # Errors
+/// When the cluster cannot be reached or refuses.
+pub async fn names_of(client: &RestartClient, kind: TargetKind, selector: Option<&str>) -> Result<Vec<String>, Error> {
+    let resource = match kind {
+        TargetKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        TargetKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+        TargetKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+    };
+    let parameters = selector.map_or_else(ListParams::default, |selector| ListParams::default().labels(selector));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.kube().clone(), client.namespace(), &resource);
+    let what = format!("list {} in namespace {}", resource.plural, client.namespace());
+    let all = api.list_metadata(&parameters).await.map_err(|source| Error::Kube { what, source })?;
     Ok(all.items.into_iter().filter_map(|object| object.metadata.name).collect())
 }
 

@@ -1,0 +1,127 @@
+//! `kubectl restart doctor`: why can this workload not be restarted?
+//!
+//! **Invariant:** every line says what must hold; one that does not says what to do.
+
+use super::args::Global;
+use super::connect::connect;
+use super::exit::Exit;
+use super::output::colours;
+use super::survey::{Found, Line, Where, looking, may, survey};
+use crate::api::{TargetKind, TargetRef};
+use crate::client::{Error, RestartClient};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, ListParams};
+use std::io::IsTerminal as _;
+
+/// Of what.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// A workload; none: only the installation is looked at
+    #[arg(value_name = "KIND/NAME")]
+    pub target: Option<TargetRef>,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+/// The verb; its exit code is 1 if something is not as it must be.
+///
+/// # Errors
+/// When the cluster cannot be reached.
+pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
+    let client = connect(global).await?;
+    let mut lines = vec![served(&client).await?, running(&client, &args.place).await];
+    lines.push(right(&client, "you may ask for restarts", "create", "restart-controller.dev", "restartrequests").await);
+    let mut hold = None;
+    if let Some(target) = &args.target {
+        lines.push(rights(&client, target).await);
+        // Without the definitions nothing else can be asked.
+        if lines[0].found != Found::Refused {
+            let survey = survey(&client, &looking(target.clone()), &args.place).await?;
+            lines.extend(survey.lines);
+            hold = survey.preview.and_then(|preview| preview.hold);
+        }
+    }
+    let colours = colours(std::io::stdout().is_terminal());
+    lines.iter().for_each(|line| println!("{}", line.text(colours)));
+    if let Some(hold) = hold {
+        println!("  A restart would wait first: {hold}");
+    }
+    let wrong = lines.iter().filter(|line| line.found == Found::Refused).count();
+    let what = args.target.as_ref().map_or_else(|| "Restarts".to_owned(), ToString::to_string);
+    if wrong == 0 {
+        println!("{what} can be restarted.");
+        return Ok(Exit::Done);
+    }
+    println!("{what} cannot be restarted: {wrong} thing(s) are not as they must be.");
+    Ok(Exit::Error)
+}
+
+async fn served(client: &RestartClient) -> Result<Line, Error> {
+    let what = "the definitions are installed";
+    let listed = client.requests().list(&ListParams::default().limit(1)).await;
+    match listed {
+        Ok(_) => Ok(Line::ok(what)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Line::refused(
+            what,
+            None,
+            "the cluster does not know RestartRequests: install restart-controller (its chart, or deploy/install.yaml)"
+                .to_owned(),
+        )),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Line::unknown(what, status.message.clone())),
+        Err(source) => Err(Error::Kube { what: "list RestartRequests".to_owned(), source }),
+    }
+}
+
+async fn running(client: &RestartClient, place: &Where) -> Line {
+    let (what, namespace) = ("the controller runs", place.controller_namespace.as_str());
+    let api: Api<Deployment> = Api::namespaced(client.kube().clone(), namespace);
+    let label = ListParams::default().labels("app.kubernetes.io/name=restart-controller");
+    let ready =
+        |all: Vec<Deployment>| -> i32 { all.iter().filter_map(|found| found.status.as_ref()?.ready_replicas).sum() };
+    match api.list(&label).await {
+        Ok(all) if ready(all.items.clone()) > 0 => Line::ok(what),
+        Ok(all) if all.items.is_empty() => Line::unknown(
+            what,
+            format!("no Deployment of it in namespace {namespace}; is it in another one (--controller-namespace)?"),
+        ),
+        Ok(_) => Line::refused(
+            what,
+            None,
+            format!("none of its pods in namespace {namespace} is ready; look at: kubectl -n {namespace} get pods"),
+        ),
+        Err(error) => Line::unknown(what, error.to_string()),
+    }
+}
+
+async fn right(client: &RestartClient, what: &str, verb: &str, group: &str, resource: &str) -> Line {
+    if may(client, verb, group, resource, None).await {
+        return Line::ok(what);
+    }
+    let namespace = client.namespace();
+    Line::refused(
+        what,
+        Some(crate::api::Code::Forbidden),
+        format!("you have no right to {verb} {resource}.{group} in namespace {namespace}"),
+    )
+}
+
+/// The policy asks for one of both.
+async fn rights(client: &RestartClient, target: &TargetRef) -> Line {
+    let resource = match target.kind {
+        TargetKind::Deployment => "deployments",
+        TargetKind::StatefulSet => "statefulsets",
+        TargetKind::DaemonSet => "daemonsets",
+    };
+    let what = "you may restart the workload";
+    for verb in ["restart", "patch"] {
+        if may(client, verb, "apps", resource, Some(&target.name)).await {
+            return Line::ok(what);
+        }
+    }
+    let why = format!(
+        "you have neither the verb restart nor patch on {resource}.apps/{} in namespace {}",
+        target.name,
+        client.namespace()
+    );
+    Line::refused(what, Some(crate::api::Code::Forbidden), why)
+}

@@ -1,0 +1,156 @@
+//! `kubectl restart inject`: adds the sidecar to the YAML of a workload, for people who keep it in Git.
+//!
+//! **Invariant:** what comes out means exactly what `transform` made of it; comments and layout stay wherever an edit in
+//! place gives that meaning, else the document is written anew, and it is said.
+
+mod text;
+mod transform;
+
+use super::exit::Exit;
+use crate::client::Error;
+use std::path::{Path, PathBuf};
+pub use transform::Sidecar;
+
+/// Of which file, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The file; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: PathBuf,
+    /// Write the file; else the result is printed
+    #[arg(short, long)]
+    pub in_place: bool,
+    /// Remove what was added
+    #[arg(long)]
+    pub remove: bool,
+    /// The sidecar's image
+    #[arg(long, default_value = concat!("restart-controller.dev/restart-sidecar:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+    /// The port that the app listens on; by default the first of its first container
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The controller's public key, `ID=BASE64`; by default the pods take it from a copy of the controller's ConfigMap
+    /// restart-controller-keys in their namespace
+    #[arg(long)]
+    pub key: Option<String>,
+}
+
+/// The verb.
+///
+/// # Errors
+/// When the file cannot be read, written, or understood, or a workload cannot take the sidecar.
+pub fn run(args: &Args) -> Result<Exit, Error> {
+    let before = read(&args.filename)?;
+    let sidecar = Sidecar { image: args.image.clone(), port: args.port, key: args.key.clone() };
+    let done = injected(&before, &sidecar, args.remove)
+        .map_err(|why| Error::Invalid(format!("{}: {why}", args.filename.display())))?;
+    done.notes.iter().for_each(|note| eprintln!("{note}"));
+    if !args.in_place || args.filename == Path::new("-") {
+        print!("{}", done.text);
+    } else if done.text != before {
+        let written = std::fs::write(&args.filename, &done.text);
+        written.map_err(|error| Error::Invalid(format!("{}: {error}", args.filename.display())))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    let read =
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    read.map_err(|error| Error::Invalid(format!("{}: {error}", file.display())))
+}
+
+/// A file after the change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injected {
+    /// Its text.
+    pub text: String,
+    /// What was done, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Adds the sidecar to every workload of `text`, or removes it, and moves the target ports of the Services beside it.
+///
+/// # Errors
+/// A sentence that names the object.
+pub fn injected(text: &str, sidecar: &Sidecar, remove: bool) -> Result<Injected, String> {
+    let before = text::documents(text)?;
+    let mut after = before.clone();
+    let mut notes = if remove { transform::remove(&mut after) } else { transform::add(&mut after, sidecar)? };
+    if after == before {
+        notes.push("nothing to change".to_owned());
+        return Ok(Injected { text: text.to_owned(), notes });
+    }
+    let edited = text::edited(text, &before, &after);
+    let text = edited.map_or_else(
+        || {
+            notes.push("the layout could not be kept: written anew, without comments".to_owned());
+            text::anew(&after)
+        },
+        Ok,
+    )?;
+    Ok(Injected { text, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: &str = "# the shop\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web} # its name\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      labels: {app: web}\n    spec:\n      containers:\n        # the app\n        - name: app\n          image: app:1 # pinned\n          ports: [{name: http, containerPort: 8080}]\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  ports:\n    - {name: http, port: 80, targetPort: http} # to the app\n";
+
+    fn sidecar() -> Sidecar {
+        Sidecar { image: "sidecar:1".into(), port: None, key: None }
+    }
+
+    fn added(text: &str) -> String {
+        injected(text, &sidecar(), false).unwrap().text
+    }
+
+    #[test]
+    fn the_sidecar_comes_in_and_comments_stay() {
+        let text = added(APP);
+        for comment in ["# the shop", "# its name", "# the app", "# pinned", "# to the app"] {
+            assert!(text.contains(comment), "{comment} in {text}");
+        }
+        assert!(text.contains("name: restart-sidecar") && text.contains("--upstream=127.0.0.1:8080"), "{text}");
+        assert!(text.contains("targetPort: 8012"), "{text}");
+    }
+
+    #[test]
+    fn twice_is_once() {
+        let once = added(APP);
+        assert_eq!(added(&once), once);
+    }
+
+    #[test]
+    fn what_was_added_goes_again() {
+        let removed = injected(&added(APP), &sidecar(), true).unwrap().text;
+        let expected = APP.replace("targetPort: http", "targetPort: 8080");
+        assert_eq!(text::documents(&removed).unwrap(), text::documents(&expected).unwrap(), "{removed}");
+        assert!(removed.contains("# pinned") && removed.contains("# to the app"), "{removed}");
+    }
+
+    #[test]
+    fn a_pre_stop_hook_of_its_own_is_not_overwritten() {
+        let own = APP.replace(
+            "image: app:1 # pinned",
+            "image: app:1\n          lifecycle: {preStop: {exec: {command: [sleep, '5']}}}",
+        );
+        let why = injected(&own, &sidecar(), false).unwrap_err();
+        assert!(why.contains("Deployment web") && why.contains("preStop"), "{why}");
+    }
+
+    #[test]
+    fn a_workload_without_a_port_asks_for_one() {
+        let none = APP.replace("          ports: [{name: http, containerPort: 8080}]\n", "");
+        assert!(injected(&none, &sidecar(), false).unwrap_err().contains("--port"));
+        let told = Sidecar { port: Some(9000), ..sidecar() };
+        assert!(injected(&none, &told, false).unwrap().text.contains("127.0.0.1:9000"));
+    }
+
+    #[test]
+    fn what_is_no_workload_is_left_alone() {
+        let other = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n";
+        assert_eq!(added(other), other);
+    }
+}

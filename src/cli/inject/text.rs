@@ -1,0 +1,96 @@
+//! Bringing a change of the parsed YAML into its text, so that comments and layout stay.
+//!
+//! **Invariant:** an edited text is given back only if it parses to exactly the documents that it should.
+
+use serde::Deserialize as _;
+use serde_yaml::{Mapping as Parsed, Value};
+use std::str::FromStr as _;
+use yaml_edit::{Document, Mapping, Sequence, YamlFile};
+
+/// The documents of a file, empty ones included.
+///
+/// # Errors
+/// Where it is no YAML.
+pub fn documents(text: &str) -> Result<Vec<Value>, String> {
+    let all = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
+    all.collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+/// All documents without what YAML does not mean.
+///
+/// # Errors
+/// When a key is no text.
+pub fn anew(documents: &[Value]) -> Result<String, String> {
+    let all: Result<Vec<String>, _> = documents.iter().map(serde_yaml::to_string).collect();
+    Ok(all.map_err(|error| error.to_string())?.join("---\n"))
+}
+
+/// The text with the difference between `before` and `after` brought in; nothing if that does not succeed.
+#[must_use]
+pub fn edited(text: &str, before: &[Value], after: &[Value]) -> Option<String> {
+    let file = YamlFile::from_str(text).ok()?;
+    let all: Vec<Document> = file.documents().collect();
+    if all.len() != before.len() {
+        return None;
+    }
+    for ((document, before), after) in all.iter().zip(before).zip(after).filter(|((_, before), after)| before != after)
+    {
+        mapping(&document.as_mapping()?, before.as_mapping()?, after.as_mapping()?)?;
+    }
+    let edited = file.to_string();
+    (documents(&edited).ok()? == after).then_some(edited)
+}
+
+fn mapping(text: &Mapping, before: &Parsed, after: &Parsed) -> Option<()> {
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        text.remove(key.as_str()?);
+    }
+    for (key, value) in after {
+        let word = key.as_str()?;
+        match (before.get(key), value) {
+            (Some(old), new) if old == new => {}
+            (Some(Value::Mapping(old)), Value::Mapping(new)) => mapping(&text.get_mapping(word)?, old, new)?,
+            (Some(Value::Sequence(old)), Value::Sequence(new)) => sequence(&text.get_sequence(word)?, old, new)?,
+            (_, new) => set(text, word, new)?,
+        }
+    }
+    Some(())
+}
+
+fn set(text: &Mapping, key: &str, value: &Value) -> Option<()> {
+    match value {
+        Value::String(word) => text.set(key, word.as_str()),
+        Value::Number(number) => text.set(key, number.as_i64()?),
+        Value::Mapping(_) => text.set(key, written(value)?.as_mapping()?),
+        Value::Sequence(_) => text.set(key, written(value)?.as_sequence()?),
+        Value::Null | Value::Bool(_) | Value::Tagged(_) => return None,
+    }
+    Some(())
+}
+
+fn written(value: &Value) -> Option<Document> {
+    Document::from_str(&serde_yaml::to_string(value).ok()?).ok()
+}
+
+/// One more or one less at the beginning, and changes of the others.
+fn sequence(text: &Sequence, before: &[Value], after: &[Value]) -> Option<()> {
+    let (mut old, mut new) = (before, after);
+    if after.len() == before.len() + 1 {
+        text.insert(0, written(&after[0])?.as_mapping()?);
+        new = &after[1..];
+    } else if before.len() == after.len() + 1 {
+        let gone = before.iter().position(|item| !after.contains(item))?;
+        if gone != 0 {
+            return None;
+        }
+        text.remove(0)?;
+        old = &before[1..];
+    } else if before.len() != after.len() {
+        return None;
+    }
+    let offset = after.len() - new.len();
+    for (at, (old, new)) in old.iter().zip(new).enumerate().filter(|(_, (old, new))| old != new) {
+        mapping(text.get(at + offset)?.as_mapping()?, old.as_mapping()?, new.as_mapping()?)?;
+    }
+    Some(())
+}

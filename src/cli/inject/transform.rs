@@ -1,0 +1,284 @@
+//! What the sidecar means for the objects: pure, on parsed YAML.
+//!
+//! **Invariant:** the same container as in deploy/samples and as the injecting policy makes; the workload's own hooks are
+//! never overwritten; what is already there is left as it is.
+
+use crate::api::names::{SIDECAR_CONTAINER, SIDECAR_LABEL};
+use crate::wire::ADMIN_PORT;
+use serde_yaml::{Mapping, Value};
+
+/// Where the sidecar takes the traffic.
+const TRAFFIC_PORT: u64 = 8012;
+const WAIT_PATH: &str = "/wait-drained";
+
+/// The sidecar to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Its image.
+    pub image: String,
+    /// The app's port; absent: the first of the first container.
+    pub port: Option<u16>,
+    /// The controller's public key; absent: from the ConfigMap.
+    pub key: Option<String>,
+}
+
+/// Adds it to every workload; says what was done.
+///
+/// # Errors
+/// When a workload cannot take it.
+pub fn add(documents: &mut [Value], sidecar: &Sidecar) -> Result<Vec<String>, String> {
+    let (mut notes, mut moved) = (vec![], vec![]);
+    for document in documents.iter_mut().filter(|document| is_workload(document)) {
+        let named = named(document);
+        let template = template(document).ok_or_else(|| format!("{named} has no pod template"))?;
+        if has_sidecar(template) {
+            notes.push(format!("{named} has the sidecar already"));
+        } else {
+            add_to(template, sidecar).map_err(|why| format!("{named} {why}"))?;
+            notes.push(format!("{named}: sidecar added"));
+        }
+        moved.push((labels(template), app_port(template, sidecar)));
+    }
+    for (labels, port) in moved {
+        for service in documents.iter_mut().filter(|document| selects(document, &labels)) {
+            notes.extend(aim(service, &port, TRAFFIC_PORT));
+        }
+    }
+    Ok(notes)
+}
+
+/// Takes it off every workload; says what was done.
+pub fn remove(documents: &mut [Value]) -> Vec<String> {
+    let (mut notes, mut moved) = (vec![], vec![]);
+    for document in documents.iter_mut().filter(|document| is_workload(document)) {
+        let named = named(document);
+        let Some(template) = template(document).filter(|template| has_sidecar(template)) else { continue };
+        let port = upstream(template);
+        remove_from(template);
+        notes.push(format!("{named}: sidecar removed"));
+        moved.extend(port.map(|port| (labels(template), port)));
+    }
+    let sidecar = AppPort { number: TRAFFIC_PORT, names: vec![] };
+    for (labels, port) in moved {
+        for service in documents.iter_mut().filter(|document| selects(document, &labels)) {
+            notes.extend(aim(service, &sidecar, port));
+        }
+    }
+    notes
+}
+
+/// The app's port, by number and by its names.
+#[derive(Clone, Debug)]
+struct AppPort {
+    number: u64,
+    names: Vec<String>,
+}
+
+fn is_workload(document: &Value) -> bool {
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let group = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    group == "apps/v1" && ["Deployment", "StatefulSet", "DaemonSet"].contains(&kind)
+}
+
+fn named(document: &Value) -> String {
+    let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let name = document.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Value::as_str);
+    format!("{kind} {}", name.unwrap_or_default())
+}
+
+fn template(document: &mut Value) -> Option<&mut Value> {
+    document.get_mut("spec")?.get_mut("template").filter(|template| template.get("spec").is_some_and(Value::is_mapping))
+}
+
+fn containers<'a>(template: &'a Value, list: &str) -> &'a [Value] {
+    let found = template.get("spec").and_then(|spec| spec.get(list)).and_then(Value::as_sequence);
+    found.map_or(&[], Vec::as_slice)
+}
+
+fn is_sidecar(container: &Value) -> bool {
+    container.get("name").and_then(Value::as_str) == Some(SIDECAR_CONTAINER)
+}
+
+fn has_sidecar(template: &Value) -> bool {
+    containers(template, "initContainers").iter().any(is_sidecar)
+}
+
+fn labels(template: &Value) -> Mapping {
+    let found = template.get("metadata").and_then(|metadata| metadata.get("labels")).and_then(Value::as_mapping);
+    found.cloned().unwrap_or_default()
+}
+
+fn ports(template: &Value) -> Vec<(u64, Option<String>)> {
+    let all = containers(template, "containers").iter().filter_map(|app| app.get("ports")?.as_sequence()).flatten();
+    let port = |port: &Value| {
+        let name = port.get("name").and_then(Value::as_str).map(str::to_owned);
+        Some((port.get("containerPort")?.as_u64()?, name))
+    };
+    all.filter_map(port).collect()
+}
+
+fn upstream(template: &Value) -> Option<u64> {
+    let sidecar = containers(template, "initContainers").iter().find(|container| is_sidecar(container))?;
+    let args = sidecar.get("args")?.as_sequence()?;
+    args.iter()
+        .filter_map(Value::as_str)
+        .find_map(|arg| arg.strip_prefix("--upstream=")?.rsplit(':').next()?.parse().ok())
+}
+
+/// With the sidecar in place its own argument says it.
+fn app_port(template: &Value, sidecar: &Sidecar) -> AppPort {
+    let ports = ports(template);
+    let first = || ports.first().map(|(number, _)| *number);
+    let number = upstream(template).or(sidecar.port.map(u64::from)).or_else(first).unwrap_or_default();
+    AppPort {
+        number,
+        names: ports.into_iter().filter(|(port, _)| *port == number).filter_map(|(_, name)| name).collect(),
+    }
+}
+
+fn add_to(template: &mut Value, sidecar: &Sidecar) -> Result<(), String> {
+    let port = app_port(template, sidecar).number;
+    if port == 0 {
+        return Err("names no containerPort; say with --port where the app listens".to_owned());
+    }
+    if let Some(taken) =
+        ports(template).iter().map(|(port, _)| *port).find(|port| [TRAFFIC_PORT, u64::from(ADMIN_PORT)].contains(port))
+    {
+        return Err(format!("has an app on port {taken}, which is the sidecar's"));
+    }
+    let grace = template["spec"].get("terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
+    let container = container(sidecar, port, grace)?;
+    hold_apps(template)?;
+    let metadata = mapping(template, "metadata").ok_or("has metadata that is no mapping")?;
+    let labels = mapping(metadata, "labels").ok_or("has labels that are no mapping")?;
+    labels[SIDECAR_LABEL] = Value::from("true");
+    let first = template["spec"].as_mapping_mut().and_then(|spec| {
+        spec.entry("initContainers".into()).or_insert_with(|| Value::Sequence(vec![])).as_sequence_mut()
+    });
+    first.ok_or("has initContainers that are no list")?.insert(0, container);
+    Ok(())
+}
+
+/// The mapping under `key`, made if there is none.
+fn mapping<'a>(parent: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    let value = parent.as_mapping_mut()?.entry(key.into()).or_insert_with(|| Value::Mapping(Mapping::new()));
+    value.is_mapping().then_some(value)
+}
+
+/// Every app waits in its preStop hook until the sidecar has nothing in flight.
+fn hold_apps(template: &mut Value) -> Result<(), String> {
+    let apps = template["spec"].get_mut("containers").and_then(Value::as_sequence_mut).ok_or("has no containers")?;
+    for app in apps {
+        let name = app.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let lifecycle =
+            mapping(app, "lifecycle").ok_or_else(|| format!("has a container {name} that is no mapping"))?;
+        match lifecycle.get("preStop") {
+            None => lifecycle["preStop"] = parsed(&format!("httpGet: {{path: {WAIT_PATH}, port: {ADMIN_PORT}}}"))?,
+            Some(hook) if is_wait(hook) => {}
+            Some(_) => {
+                return Err(format!(
+                    "has a preStop hook in container {name}, which is not overwritten: let it be httpGet {{path: {WAIT_PATH}, port: {ADMIN_PORT}}} and do the rest when SIGTERM comes"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_wait(hook: &Value) -> bool {
+    hook.get("httpGet").and_then(|get| get.get("path")).and_then(Value::as_str) == Some(WAIT_PATH)
+}
+
+fn remove_from(template: &mut Value) {
+    if let Some(labels) =
+        template.get_mut("metadata").and_then(|metadata| metadata.get_mut("labels")).and_then(Value::as_mapping_mut)
+    {
+        labels.shift_remove(SIDECAR_LABEL);
+    }
+    let Some(spec) = template.get_mut("spec").and_then(Value::as_mapping_mut) else { return };
+    if let Some(list) = spec.get_mut("initContainers").and_then(Value::as_sequence_mut) {
+        list.retain(|container| !is_sidecar(container));
+        if list.is_empty() {
+            spec.shift_remove("initContainers");
+        }
+    }
+    for app in spec.get_mut("containers").and_then(Value::as_sequence_mut).into_iter().flatten() {
+        let Some(app) = app.as_mapping_mut() else { continue };
+        let Some(lifecycle) = app.get_mut("lifecycle").and_then(Value::as_mapping_mut) else { continue };
+        if lifecycle.get("preStop").is_some_and(is_wait) {
+            lifecycle.shift_remove("preStop");
+        }
+        if lifecycle.is_empty() {
+            app.shift_remove("lifecycle");
+        }
+    }
+}
+
+fn selects(document: &Value, labels: &Mapping) -> bool {
+    let selector = document.get("spec").and_then(|spec| spec.get("selector")).and_then(Value::as_mapping);
+    document.get("kind").and_then(Value::as_str) == Some("Service")
+        && selector.is_some_and(|selector| {
+            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        })
+}
+
+/// Lets the ports of a Service that lead to `from` lead to `to`.
+fn aim(service: &mut Value, from: &AppPort, to: u64) -> Vec<String> {
+    let named = named(service);
+    let ports = service.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_sequence_mut);
+    let mut notes = vec![];
+    for port in ports.into_iter().flatten() {
+        let leads = match port.get("targetPort") {
+            None => port.get("port").and_then(Value::as_u64) == Some(from.number),
+            Some(Value::String(name)) => from.names.contains(name),
+            Some(number) => number.as_u64() == Some(from.number),
+        };
+        if leads && from.number != to {
+            port["targetPort"] = Value::from(to);
+            notes.push(format!("{named}: targetPort {to}"));
+        }
+    }
+    notes
+}
+
+fn parsed(text: &str) -> Result<Value, String> {
+    serde_yaml::from_str(text).map_err(|error| error.to_string())
+}
+
+fn container(sidecar: &Sidecar, port: u64, grace: u64) -> Result<Value, String> {
+    let mut container = parsed(&format!(
+        "
+name: {SIDECAR_CONTAINER}
+image: placeholder
+imagePullPolicy: IfNotPresent
+restartPolicy: Always
+args: [run, --listen=0.0.0.0:{TRAFFIC_PORT}, --admin=0.0.0.0:{ADMIN_PORT}, '--upstream=127.0.0.1:{port}', --trusted-key=$(RESTART_CONTROLLER_KEY), --grace-seconds={grace}]
+env:
+  - name: RESTART_CONTROLLER_KEY
+    valueFrom: {{configMapKeyRef: {{name: restart-controller-keys, key: public}}}}
+  - name: POD_UID
+    valueFrom: {{fieldRef: {{fieldPath: metadata.uid}}}}
+ports:
+  - {{name: restart-http, containerPort: {TRAFFIC_PORT}}}
+  - {{name: restart-admin, containerPort: {ADMIN_PORT}}}
+startupProbe: {{httpGet: {{path: /livez, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 30}}
+readinessProbe: {{httpGet: {{path: /readyz, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5}}
+lifecycle: {{preStop: {{exec: {{command: [/restart-sidecar, terminating]}}}}}}
+resources: {{requests: {{cpu: 20m, memory: 16Mi}}, limits: {{memory: 64Mi}}}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {{drop: [ALL]}}
+  seccompProfile: {{type: RuntimeDefault}}
+"
+    ))?;
+    container["image"] = Value::from(sidecar.image.clone());
+    if let Some(key) = &sidecar.key {
+        container["args"][4] = Value::from(format!("--trusted-key={key}"));
+        container["env"].as_sequence_mut().map(|env| env.remove(0));
+    }
+    Ok(container)
+}
