@@ -11,6 +11,8 @@
 
 mod book;
 mod chart;
+#[cfg(feature = "cli")]
+mod cli;
 mod crds;
 mod drawings;
 #[cfg(feature = "sidecar")]
