@@ -7,10 +7,10 @@
 SHELL := /bin/bash
 export CLUSTER IMAGE SIDECAR_IMAGE SAMPLE_IMAGE
 cluster := tests/cluster/cluster
-all := --features controller,sidecar,otel
+all := --features controller,sidecar,otel,cli
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test cli-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ golden-test: ## generated files against their sources
 
 golden: ## write the generated files anew: crds/, the chart's copies and README, deploy/, in docs/ metrics, reference, drawings, OpenAPI and flags
 	UPDATE=1 cargo test --locked --quiet --test golden
-	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags openapi
+	UPDATE=1 cargo test --locked --quiet $(all) --test golden -- metrics flags openapi cli
 
 ledger: ## the sidecar's count against a ledger of 300,000 requests that both ends keep, and the ledger against planted bugs
 	cargo test --locked $(all) --test ledger
@@ -89,11 +89,14 @@ docs-test: ## every command of the book on a real cluster, and the book itself
 	tests/docs/book
 	tests/docs/run
 
+cli-test: ## kubectl restart: every verb against a real cluster, its progress in a real terminal
+	tests/cli/run
+
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
-test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test e2e
+test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test cli-test e2e, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test cli-test e2e
 
 supply-chain: ## licences, advisories, bills of materials, crates named in the programs, images built twice (20 minutes of one core)
 	supply-chain/run

@@ -59,6 +59,8 @@ pub async fn preview(
         memory: super::memory::Memory::default(),
         edges: super::edges::Edges::default(),
         orphans: super::orphans::Orphans::default(),
+        traces: super::traces::Traces::default(),
+        turns: super::turns::Turns::default(),
     };
     let (facts, checks, hold) = observe::preview(&ctx, namespace, request, keys).await?;
     Ok(Preview { facts, checks, hold })

@@ -6,7 +6,8 @@ use restart_controller::cli::Cli;
 
 #[test]
 fn the_page_of_kubectl_restart_is_its_help() {
-    let mut page = "# kubectl restart\n\nGenerated from the program's own help by `make golden`; do not edit.\n".to_owned();
+    let mut page =
+        "# kubectl restart\n\nGenerated from the program's own help by `make golden`; do not edit.\n".to_owned();
     let mut command = Cli::command();
     command.build();
     add(&mut page, &mut command, "kubectl restart");
