@@ -112,6 +112,7 @@ fn alone(matches: &ArgMatches) -> Result<(), clap::Error> {
         matches.try_contains_id(id).unwrap_or(false) && matches.value_source(id) == Some(ValueSource::CommandLine)
     });
     let Some(given) = given else { return Ok(()) };
+    let given = given.get_long().map_or_else(|| given.get_id().to_string(), |long| format!("--{long}"));
     let why = format!(
         "{given} goes with a restart, not before `{verb}`; write it after `{verb}` if it is one of its options\n"
     );
