@@ -47,6 +47,7 @@ impl Running {
     }
 
     /// Started and ready, with more in its environment.
+    #[cfg(feature = "otel")]
     pub async fn start_in(namespace: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments = [&["--namespace", namespace], arguments].concat();
         Self::ready(Self::begin(namespace, &arguments, None, environment)).await
