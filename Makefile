@@ -35,7 +35,7 @@ fmt: ## format the sources
 
 lint: ## formatting, clippy behind every wall of features, shell scripts
 	cargo fmt --check
-	@for features in "" sidecar controller controller,sidecar,planted,otel; do \
+	@for features in "" sidecar controller client cli controller,sidecar,planted,otel,cli; do \
 	  echo "cargo clippy --features '$$features'"; \
 	  cargo clippy --quiet --locked --all-targets --features "$$features" -- -D warnings || exit 1; done
 	shellcheck -x $$(git ls-files | xargs grep -lE '^#!.*bash|^# shellcheck shell=bash')

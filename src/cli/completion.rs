@@ -42,6 +42,7 @@ pub enum Shell {
 pub const KUBECTL: &str = include_str!("kubectl_complete-restart");
 
 /// The verb.
+#[must_use]
 pub fn run(args: &Args, mut command: Command) -> Exit {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
@@ -66,6 +67,9 @@ pub struct Words {
 }
 
 /// Answers kubectl as Cobra would: a candidate and its description a line, then what else the shell may do.
+///
+/// # Errors
+/// None: without a cluster there are no candidates.
 pub async fn complete(args: &Words, command: &Command) -> Result<Exit, Error> {
     let (last, before) = args.words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
     let mut candidates = from_command(last, before, command);

@@ -42,7 +42,9 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
         }
     }
     let colours = colours(std::io::stdout().is_terminal());
-    lines.iter().for_each(|line| println!("{}", line.text(colours)));
+    for line in &lines {
+        println!("{}", line.text(colours));
+    }
     if let Some(hold) = hold {
         println!("  A restart would wait first: {hold}");
     }

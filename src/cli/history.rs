@@ -46,13 +46,12 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
 }
 
 async fn runs(client: &RestartClient, args: &Args) -> Result<Vec<(TargetRef, RunRecord)>, Error> {
-    let histories: Vec<RestartHistory> = match &args.target {
-        Some(target) => client.history_of(target).await?.into_iter().collect(),
-        None => {
-            let what = format!("list RestartHistories in namespace {}", client.namespace());
-            let all = client.histories().list(&ListParams::default()).await;
-            all.map_err(|source| Error::Kube { what, source })?.items
-        }
+    let histories: Vec<RestartHistory> = if let Some(target) = &args.target {
+        client.history_of(target).await?.into_iter().collect()
+    } else {
+        let what = format!("list RestartHistories in namespace {}", client.namespace());
+        let all = client.histories().list(&ListParams::default()).await;
+        all.map_err(|source| Error::Kube { what, source })?.items
     };
     let of = |history: RestartHistory| {
         let target = history.spec.target_ref;
@@ -66,7 +65,9 @@ async fn runs(client: &RestartClient, args: &Args) -> Result<Vec<(TargetRef, Run
 
 fn printed(format: Format, runs: &[(TargetRef, RunRecord)]) -> Result<(), Error> {
     if format == Format::Name {
-        runs.iter().for_each(|(_, run)| println!("restartrequest.restart-controller.dev/{}", run.request));
+        for (_, run) in runs {
+            println!("restartrequest.restart-controller.dev/{}", run.request);
+        }
         return Ok(());
     }
     let entry = |(target, run): &(TargetRef, RunRecord)| json!({"targetRef": target, "run": run});

@@ -114,7 +114,9 @@ pub fn name(request: &RestartRequest) -> &str {
 /// Never for objects that the API server gave.
 pub fn print_objects(format: Format, requests: &[RestartRequest]) -> Result<(), Error> {
     if format == Format::Name {
-        requests.iter().for_each(|request| println!("{}", full_name(request)));
+        for request in requests {
+            println!("{}", full_name(request));
+        }
         return Ok(());
     }
     let values: Result<Vec<Value>, _> = requests.iter().map(clean).map(serde_json::to_value).collect();

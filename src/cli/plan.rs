@@ -52,7 +52,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
         }
         match args.output {
             Format::Table | Format::Wide => {
-                print!("{}", page(&target, &survey, colours(std::io::stdout().is_terminal())))
+                print!("{}", page(&target, &survey, colours(std::io::stdout().is_terminal())));
             }
             Format::Name => println!("{target}"),
             Format::Json | Format::Yaml => values.push(value(&target, &survey)),
@@ -81,7 +81,13 @@ fn value(target: &TargetRef, survey: &Survey) -> Value {
 }
 
 fn pods(preview: &Preview) -> Vec<&str> {
-    preview.facts.pods.iter().filter(|pod| !pod.terminating()).map(|pod| pod.name()).collect()
+    preview
+        .facts
+        .pods
+        .iter()
+        .filter(|pod| !pod.terminating())
+        .map(super::super::controller::facts::PodFacts::name)
+        .collect()
 }
 
 fn page(target: &TargetRef, survey: &Survey, colours: bool) -> String {

@@ -115,10 +115,10 @@ pub fn line(request: &RestartRequest) -> String {
     let status = request.status.clone().unwrap_or_default();
     let mut line = format!("{} {}", request.spec.target_ref, phase(request).word());
     if !status.progress.is_empty() {
-        line += &format!(" {} pods", status.progress);
+        line.extend([" ", &status.progress, " pods"]);
     }
     if let Some(count) = status.in_flight.filter(|_| !phase(request).is_terminal()) {
-        line += &format!(", {count} in flight");
+        line.extend([", ", &count.to_string(), " in flight"]);
     }
     if status.message.is_empty() { line } else { format!("{line}: {}", status.message) }
 }

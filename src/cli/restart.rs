@@ -57,6 +57,7 @@ pub struct How {
 }
 
 /// Everything but the reason.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Restart")]
 pub struct Options {

@@ -156,12 +156,11 @@ impl Sidecars {
     /// Whatever keeps the count unknown.
     pub async fn of_pod(&self, pod: &Pod) -> Result<InFlightReport, SidecarError> {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        match &self.through {
-            Some(Through(client)) => proxied(client, pod, uid).await,
-            None => {
-                let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
-                self.report(ip, Self::PORT, uid).await
-            }
+        if let Some(Through(client)) = &self.through {
+            proxied(client, pod, uid).await
+        } else {
+            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
+            self.report(ip, Self::PORT, uid).await
         }
     }
 

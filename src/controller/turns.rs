@@ -74,6 +74,7 @@ impl Drop for Looking {
 
 impl Turns {
     /// The request as it is now; returns the name of the one that may have come to the front by it.
+    #[must_use]
     pub fn seen(&self, request: &RestartRequest) -> Option<String> {
         let (namespace, name) = place(request);
         let mut all = self.lock();
@@ -96,6 +97,7 @@ impl Turns {
     }
 
     /// It no longer exists; returns as [`Turns::seen`].
+    #[must_use]
     pub fn gone(&self, namespace: &str, name: &str) -> Option<String> {
         self.lock().leave(namespace, name)
     }
@@ -229,7 +231,9 @@ mod tests {
     fn queue(count: usize) -> (Turns, Vec<RestartRequest>) {
         let turns = Turns::default();
         let waiting: Vec<_> = (0..count).map(|at| request("shop", "web", &format!("{at:05}"), None)).collect();
-        waiting.iter().for_each(|request| assert_eq!(turns.seen(request), None));
+        for request in &waiting {
+            assert_eq!(turns.seen(request), None);
+        }
         (turns, waiting)
     }
 
@@ -255,7 +259,7 @@ mod tests {
         assert_eq!(turns.ahead(&waiting[0]), None);
         assert_eq!(turns.ahead(&waiting[2]).as_deref(), Some("00000"));
         assert_eq!(turns.ahead(&request("shop", "other", "x", None)), None);
-        turns.gone("shop", "00000");
+        drop(turns.gone("shop", "00000"));
         assert_eq!(turns.ahead(&waiting[2]).as_deref(), Some("00001"));
     }
 
@@ -263,7 +267,9 @@ mod tests {
     fn a_namespace_full_of_workloads_leaves_places_to_others_and_comes_back_bit_by_bit() {
         let (turns, now) = (Turns::default(), Instant::now());
         let flood: Vec<_> = (0..1000).map(|at| request("flood", &format!("w{at}"), &format!("{at}"), None)).collect();
-        flood.iter().for_each(|request| drop(turns.seen(request)));
+        for request in &flood {
+            drop(turns.seen(request));
+        }
         let held: Vec<Turn> = flood.iter().map(|request| turns.turn(request, now)).collect();
         assert_eq!(held.iter().filter(|turn| granted(turn)).count(), OF_ONE_NAMESPACE);
         assert!(matches!(held.last(), Some(Turn::Later(wait)) if *wait == APART * 998));
@@ -277,7 +283,7 @@ mod tests {
         let (one, other) = (request("shop", "a", "one", Some("Restarting")), request("shop", "b", "other", None));
         assert_eq!((turns.seen(&one), turns.seen(&other)), (None, None));
         assert_eq!((turns.others_under_way(&other), turns.others_under_way(&one)), (1, 0));
-        turns.seen(&request("shop", "a", "one", Some("Completed")));
+        drop(turns.seen(&request("shop", "a", "one", Some("Completed"))));
         assert_eq!(turns.others_under_way(&other), 0);
     }
 
@@ -285,7 +291,9 @@ mod tests {
     fn nothing_is_kept_of_those_that_are_gone() {
         let (turns, waiting) = queue(3);
         let held = turns.turn(&waiting[0], Instant::now());
-        waiting.iter().for_each(|request| drop(turns.gone("shop", request.metadata.name.as_deref().unwrap())));
+        for request in &waiting {
+            drop(turns.gone("shop", request.metadata.name.as_deref().unwrap()));
+        }
         drop(held);
         assert!(turns.lock().namespaces.is_empty());
         assert_eq!(turns.lock().looking, 0);

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made of the types in [`wire`](super::wire) and `views`; `docs/openapi.json` is a copy of it.
+//! The `OpenAPI` document, made of the types in [`wire`](super::wire) and `views`; `docs/openapi.json` is a copy of it.
 //!
 //! **Invariant:** no field is described here: a body's fields, bounds and words stand with the type that is parsed.
 

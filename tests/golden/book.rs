@@ -61,7 +61,10 @@ fn every_code_has_its_section_in_the_troubleshooting() {
 fn pages() -> BTreeMap<String, String> {
     let files =
         fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    files.filter(|name| name.ends_with(".md")).map(|name| (name.clone(), read(&name))).collect()
+    files
+        .filter(|name| std::path::Path::new(name).extension().is_some_and(|end| end == "md"))
+        .map(|name| (name.clone(), read(&name)))
+        .collect()
 }
 
 fn read(page: &str) -> String {

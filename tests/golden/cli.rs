@@ -17,7 +17,7 @@ fn the_page_of_kubectl_restart_is_its_help() {
 fn add(page: &mut String, command: &mut Command, name: &str) {
     let help = command.render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-    *page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
+    page.extend(["\n## ", name, "\n\n```text\n", lines.join("\n").trim_end(), "\n```\n"]);
     for verb in command.get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
         let name = format!("{name} {}", verb.get_name());
         add(page, verb, &name);

@@ -5,7 +5,7 @@
 //!
 //! A test fails on any difference; `make golden` (UPDATE=1) writes the files anew.
 //!
-//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only metrics, OpenAPI and flags a feature.
+//! **Invariant:** a generated file is never edited, and nothing here needs a cluster or the network, and only metrics, `OpenAPI` and flags a feature.
 
 #![allow(clippy::unwrap_used)] // a test that meets nothing fails
 

@@ -30,6 +30,9 @@ pub async fn connect(host: &Host, stream: TcpStream) -> Result<TlsStream<TcpStre
 }
 
 /// Mozilla's authorities, and those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+///
+/// # Errors
+/// When the cryptography that TLS needs is not there.
 pub fn config() -> Result<ClientConfig, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let (_, unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -24,6 +24,7 @@ impl Queue {
         match *self {}
     }
 
+    #[allow(clippy::unused_async, reason = "what stands here with the feature waits")]
     pub async fn settled(&self, _limit: Duration) {
         match *self {}
     }

@@ -97,7 +97,7 @@ async fn flood(writer: Client, namespace: String) {
 
 fn of_the_flood(number: usize) -> Value {
     let mut request = minimal(&format!("r{number}"));
-    if number % (FLOOD / BAD) == 0 {
+    if number.is_multiple_of(FLOOD / BAD) {
         request["spec"]["targetRef"]["name"] = json!(format!("missing-{number}"));
     }
     if number % 2 == 1 {
