@@ -51,7 +51,7 @@ impl Stage {
         let target = format!("{space}/Deployment/web");
         let arguments = ["--http-api", "127.0.0.1:0", "--http-api-default-target", &target, "--http-api-rate", rate];
         let running = Running::start_with(&space, &arguments).await;
-        let lines = running.seen.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut lines = running.seen.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let address = lines.find_map(|line| line["http_api"].as_str().map(str::to_owned)).unwrap();
         let container = json!([{"name": "app", "image": "localhost/none:1"}]);
         let deployment: Deployment =

@@ -27,12 +27,12 @@ fn rules(place: Place) -> Value {
     RIGHTS.iter().filter(|right| right.place == place).map(rule).collect()
 }
 
-/// A Role of these rules for the default service account of `account`'s namespace.
-pub async fn allow(client: &Client, namespace: &str, name: &str, rules: Value, account: &str) {
+/// A Role of these rules for the default service account of the namespace `home`.
+pub async fn allow(client: &Client, namespace: &str, name: &str, rules: Value, home: &str) {
     let api = "rbac.authorization.k8s.io";
     let role = json!({"metadata": {"name": name}, "rules": rules});
     let binding = json!({"metadata": {"name": name}, "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": account}]});
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": home}]});
     let params = PostParams::default();
     let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
     roles.create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
