@@ -34,8 +34,8 @@ pub async fn allow(client: &Client, namespace: &str, name: &str, rules: Value, h
     let binding = json!({"metadata": {"name": name}, "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": home}]});
     let params = PostParams::default();
-    let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
-    roles.create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
+    let granted: Api<Role> = Api::namespaced(client.clone(), namespace);
+    granted.create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
     bindings.create(&params, &serde_json::from_value(binding).unwrap()).await.unwrap();
 }
