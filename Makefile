@@ -35,7 +35,7 @@ fmt: ## format the sources
 
 lint: ## formatting, clippy behind every wall of features, shell scripts
 	cargo fmt --check
-	@for features in "" sidecar controller client cli controller,sidecar,planted,otel,cli; do \
+	@for features in "" sidecar controller client controller,sidecar,planted,otel,cli; do \
 	  echo "cargo clippy --features '$$features'"; \
 	  cargo clippy --quiet --locked --all-targets --features "$$features" -- -D warnings || exit 1; done
 	shellcheck -x $$(git ls-files | xargs grep -lE '^#!.*bash|^# shellcheck shell=bash')
@@ -96,7 +96,7 @@ e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
 
 test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test cli-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test cli-test e2e
+	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test+cli-test+docs-test gitops-test+page-test e2e
 
 supply-chain: ## licences, advisories, bills of materials, crates named in the programs, images built twice (20 minutes of one core)
 	supply-chain/run
