@@ -102,6 +102,22 @@ impl Turns {
         self.lock().leave(namespace, name)
     }
 
+    /// All that exist in these namespaces (of one, or of all): what a watch that broke off has missed leaves; returns who may
+    /// have come to the front by it, as namespace and name.
+    #[must_use]
+    pub fn listed(&self, scope: Option<&str>, all: &HashSet<(String, String)>) -> Vec<(String, String)> {
+        let mut known = self.lock();
+        let names = |(namespace, space): (&String, &Namespace)| {
+            let names: Vec<_> = space.of.keys().chain(&space.under_way).cloned().collect();
+            names.into_iter().map(|name| (namespace.clone(), name)).collect::<Vec<_>>()
+        };
+        let within = |namespace: &str| scope.is_none_or(|scope| scope == namespace);
+        let missed: Vec<_> =
+            known.namespaces.iter().filter(|(namespace, _)| within(namespace)).flat_map(names).collect();
+        let missed = missed.into_iter().filter(|place| !all.contains(place));
+        missed.filter_map(|(namespace, name)| known.leave(&namespace, &name).map(|next| (namespace, next))).collect()
+    }
+
     /// Whether it is this request's turn to be looked at.
     #[must_use]
     pub fn turn(&self, request: &RestartRequest, now: Instant) -> Turn {
@@ -285,6 +301,18 @@ mod tests {
         assert_eq!((turns.others_under_way(&other), turns.others_under_way(&one)), (1, 0));
         drop(turns.seen(&request("shop", "a", "one", Some("Completed"))));
         assert_eq!(turns.others_under_way(&other), 0);
+    }
+
+    #[test]
+    fn who_was_deleted_while_the_watch_was_broken_holds_up_nobody() {
+        let (turns, waiting) = queue(12);
+        drop(turns.seen(&request("shop", "other", "run", Some("Restarting"))));
+        drop(turns.seen(&request("elsewhere", "web", "stays", None)));
+        let listed = waiting[1..].iter().map(|request| ("shop".to_owned(), place(request).1.to_owned())).collect();
+        assert_eq!(turns.listed(Some("shop"), &listed), [("shop".to_owned(), "00010".to_owned())]);
+        assert_eq!((turns.ahead(&waiting[1]), turns.others_under_way(&waiting[1]), turns.waiting()), (None, 0, 12));
+        assert_eq!(turns.listed(None, &listed), []);
+        assert_eq!(turns.waiting(), 11);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use kube::runtime::controller::{self, Action, Config, ReconcileRequest, trigger_
 use kube::runtime::reflector::{self, ObjectRef, reflector};
 use kube::runtime::{WatchStreamExt as _, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tracing::Instrument as _;
 
@@ -42,7 +43,7 @@ pub fn passes(
     let (store, writer) = reflector::store();
     let requests = watcher(api(&passes.context.reader, scope), watcher::Config::default()).default_backoff();
     // Deleted ones too: their pass does not take place, and what is remembered of them goes.
-    let requests = lined_up(&passes, reflector(writer, requests));
+    let requests = lined_up(&passes, scope, reflector(writer, requests));
     let mut wakes = others(&passes, scope);
     wakes.push(requests);
     wakes.push(at_zero(&passes, scope));
@@ -50,34 +51,54 @@ pub fn passes(
     applier(spawned, pass::failed, passes, store, select_all(wakes).take_until(stop.boxed()), config).boxed()
 }
 
-/// Each touched request, and the one that comes to the front of those that wait because of it.
+/// Each touched request, and those that come to the front of those that wait because of it.
 fn lined_up(
     passes: &Passes,
+    scope: Option<&str>,
     events: impl Stream<Item = watcher::Result<watcher::Event<Watched>>> + Send + 'static,
 ) -> Wakes {
-    let turns = passes.context.turns.clone();
+    let (turns, scope) = (passes.context.turns.clone(), scope.map(str::to_owned));
+    let mut list = HashSet::new();
     let wakes = events.map_ok(move |event| {
-        let (touched, next) = match event {
-            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-                let next = object.0.as_ref().map_or_else(|_| left(&turns, &object), |request| turns.seen(request));
-                (object, next)
-            }
+        let woken = match event {
+            watcher::Event::Apply(object) => touched(&turns, &object),
             watcher::Event::Delete(object) => {
-                let next = left(&turns, &object);
-                (object, next)
+                [Some(ObjectRef::from_obj(&object)), left(&turns, &object)].into_iter().flatten().collect()
             }
-            watcher::Event::Init | watcher::Event::InitDone => return stream::iter(vec![]),
+            watcher::Event::Init => {
+                list.clear();
+                vec![]
+            }
+            watcher::Event::InitApply(object) => {
+                list.insert((object.namespace().unwrap_or_default(), object.name_any()));
+                touched(&turns, &object)
+            }
+            watcher::Event::InitDone => {
+                let fronts = turns.listed(scope.as_deref(), &std::mem::take(&mut list));
+                fronts.into_iter().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)).collect()
+            }
         };
-        let namespace = touched.namespace().unwrap_or_default();
-        let next = next.map(|name| ObjectRef::<Watched>::new(&name).within(&namespace));
-        let woken = [Some(ObjectRef::from_obj(&touched)), next];
-        stream::iter(woken.into_iter().flatten().map(|place| Ok(ReconcileRequest::from(place))).collect::<Vec<_>>())
+        stream::iter(woken.into_iter().map(|place: ObjectRef<Watched>| Ok(ReconcileRequest::from(place))))
     });
     wakes.try_flatten().boxed()
 }
 
-fn left(turns: &Turns, object: &Watched) -> Option<String> {
-    turns.gone(&object.namespace().unwrap_or_default(), &object.name_any())
+fn touched(turns: &Turns, object: &Watched) -> Vec<ObjectRef<Watched>> {
+    let next = match &object.0 {
+        Ok(request) => turns.seen(request).map(|name| beside(object, &name)),
+        Err(_) => left(turns, object),
+    };
+    [Some(ObjectRef::from_obj(object)), next].into_iter().flatten().collect()
+}
+
+fn left(turns: &Turns, object: &Watched) -> Option<ObjectRef<Watched>> {
+    let next = turns.gone(&object.namespace().unwrap_or_default(), &object.name_any());
+    next.map(|name| beside(object, &name))
+}
+
+/// Another request of its namespace.
+fn beside(object: &Watched, name: &str) -> ObjectRef<Watched> {
+    ObjectRef::new(name).within(&object.namespace().unwrap_or_default())
 }
 
 /// A pass on a task of its own; a pass that panics is an error already, one that is cut off is at the process' end.
