@@ -50,10 +50,11 @@ use std::process::ExitCode;
     after_help = "Examples:\n  kubectl restart deploy/web --reason 'new price table'\n  kubectl restart deploy/web --reason 'new price table' --promote web-config=web-config-next\n  kubectl restart deploy -l app=web --reason 'node update' --timeout 1m --wait=false\n  kubectl restart plan deploy/web"
 )]
 pub struct Cli {
-    #[command(flatten)]
-    global: Global,
+    // Options stand in the help under the last heading that was set.
     #[command(flatten)]
     ask: restart::Args,
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     verb: Option<Verb>,
 }

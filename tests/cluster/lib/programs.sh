@@ -4,8 +4,9 @@
 PACKAGES="gcc libc6-dev shellcheck runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit openssl util-linux procps python3 busybox-static"
 # What the suites of the sidecar and its benchmark run beside it (tests/suites).
 PACKAGES+=" g++ haproxy nginx-light nghttp2-client slowhttptest"
-# The browser and the interpreter that the HTTP API's page is tested with (tests/page).
-PACKAGES+=" chromium python3-venv"
+# The browser and the interpreters that the HTTP API's page is tested with (tests/page), and a terminal (tests/cli).
+PACKAGES+=" chromium python3-venv tmux"
+command -v npm >/dev/null || PACKAGES+=" nodejs npm"
 PROGRAMS="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd containerd containerd-shim-runc-v2 ctr coredns"
 
 need_root() { ((EUID == 0)) || die "this verb needs root, for namespaces, mounts and cgroups: sudo -E $0 ..."; }
