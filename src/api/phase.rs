@@ -27,6 +27,18 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them, as a restart meets them.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Preparing,
+        Self::Restarting,
+        Self::WaitingRequests,
+        Self::Recovering,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
     /// As it stands in `status.phase`.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -74,18 +74,8 @@ impl Table {
 }
 
 fn padded(cell: &str, width: usize, colours: bool) -> String {
-    let phases = [
-        Phase::Pending,
-        Phase::Preparing,
-        Phase::Restarting,
-        Phase::WaitingRequests,
-        Phase::Recovering,
-        Phase::Completed,
-        Phase::Failed,
-        Phase::Cancelled,
-    ];
     let fill = " ".repeat(width - cell.chars().count());
-    match phases.into_iter().find(|phase| phase.word() == cell) {
+    match Phase::ALL.into_iter().find(|phase| phase.word() == cell) {
         Some(phase) => painted(phase, colours) + &fill,
         None => cell.to_owned() + &fill,
     }

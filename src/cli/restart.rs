@@ -184,8 +184,8 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
         let mut ask = args.how.options.ask(target.clone(), args.how.reason.as_deref().unwrap_or_default())?;
         ask.name.clone_from(&args.name);
         ask.dry_run = args.dry_run == DryRun::Server;
-        let asking = Asking { global, client: &client, limit: &args.limit, output: args.output, follows };
-        let (exit, request) = ask_and_follow(&asking, &ask).await?;
+        let follow = Follow { client: &client, global, wait: &args.limit, format: args.output };
+        let (exit, request) = ask_and_follow(&follow, follows, &ask).await?;
         asked.push(request);
         if exit != Exit::Done {
             let left = targets.len() - number - 1;
@@ -208,42 +208,26 @@ fn listed(targets: &[TargetRef]) -> String {
     targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// How to ask.
-#[derive(Debug)]
-pub struct Asking<'a> {
-    /// How the cluster was reached.
-    pub global: &'a Global,
-    /// The cluster.
-    pub client: &'a RestartClient,
-    /// For how long to follow.
-    pub limit: &'a Wait,
-    /// What belongs on standard output.
-    pub output: Format,
-    /// Whether to follow.
-    pub follows: bool,
-}
-
 /// Asks, says so, and follows if that is wanted.
 ///
 /// # Errors
 /// When the cluster cannot be reached or refuses.
-pub async fn ask_and_follow(asking: &Asking<'_>, ask: &Ask) -> Result<(Exit, RestartRequest), Error> {
-    let Asking { global, client, limit, output, follows } = *asking;
-    let asked = client.request_restart(ask).await?;
+pub async fn ask_and_follow(follow: &Follow<'_>, follows: bool, ask: &Ask) -> Result<(Exit, RestartRequest), Error> {
+    let asked = follow.client.request_restart(ask).await?;
     let what = match (asked.new, ask.dry_run) {
         (true, false) => "created",
         (true, true) => "created (server dry run)",
         (false, _) => "unchanged: this trigger was asked for before",
     };
-    if !output.for_programs() {
+    let for_people = !follow.format.for_programs();
+    if for_people {
         println!("{} {what}", full_name(&asked.request));
     }
     if follows {
-        let follow = Follow { client, global, wait: limit, format: output };
         return follow.follow(asked.request, Some(asked.estimated_time)).await;
     }
-    if !ask.dry_run && !output.for_programs() {
-        eprintln!("Follow it:    kubectl restart watch {} -n {}", name(&asked.request), client.namespace());
+    if !ask.dry_run && for_people {
+        eprintln!("Follow it:    kubectl restart watch {} -n {}", name(&asked.request), follow.client.namespace());
     }
     Ok((Exit::Done, asked.request))
 }

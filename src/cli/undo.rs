@@ -7,8 +7,9 @@ use super::args::{DryRun, Format, Global, Wait};
 use super::connect::connect;
 use super::diff::copy;
 use super::exit::Exit;
+use super::follow::Follow;
 use super::output::{Table, ago, name, print_objects, print_table};
-use super::restart::{Asking, ask_and_follow};
+use super::restart::ask_and_follow;
 use crate::api::{ConfigMapRef, Phase, RestartRequest, TargetRef};
 use crate::client::{Ask, Error, RestartClient};
 use crate::controller::facts::digest;
@@ -87,8 +88,8 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     ask.spec.config.config_maps = Some(promoted.collect());
     ask.dry_run = args.dry_run == DryRun::Server;
     let follows = !ask.dry_run && args.wait.unwrap_or_else(|| std::io::stderr().is_terminal());
-    let asking = Asking { global, client: &client, limit: &args.limit, output: args.output, follows };
-    let (exit, request) = ask_and_follow(&asking, &ask).await?;
+    let follow = Follow { client: &client, global, wait: &args.limit, format: args.output };
+    let (exit, request) = ask_and_follow(&follow, follows, &ask).await?;
     if args.output.for_programs() {
         print_objects(args.output, &[request])?;
     }

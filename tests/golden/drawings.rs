@@ -27,23 +27,12 @@ fn the_drawn_state_machine_is_what_the_model_has_seen() {
         arrow(&mut svg, from.map_or(NEW, place), place(to), reversed, from.is_none());
     }
     let _ = writeln!(svg, "<circle cx=\"{}\" cy=\"{}\" r=\"7\" fill=\"#44586c\"/>", NEW.0, NEW.1);
-    for phase in PHASES {
+    for phase in Phase::ALL {
         boxed(&mut svg, phase);
     }
     svg.push_str("<text class=\"small\" x=\"430\" y=\"330\">A finished request that gets another trigger begins again in Pending.</text>\n</svg>\n");
     hold("docs/state-machine.svg", &svg);
 }
-
-const PHASES: [Phase; 8] = [
-    Phase::Pending,
-    Phase::Preparing,
-    Phase::Restarting,
-    Phase::WaitingRequests,
-    Phase::Recovering,
-    Phase::Completed,
-    Phase::Failed,
-    Phase::Cancelled,
-];
 
 fn place(phase: Phase) -> (f64, f64) {
     match phase {
@@ -62,7 +51,7 @@ fn place(phase: Phase) -> (f64, f64) {
 fn ways(list: &str) -> BTreeSet<(Option<Phase>, Phase)> {
     let phase = |text: &str| {
         let word = text.split('/').next().unwrap();
-        PHASES.into_iter().find(|phase| phase.word() == word)
+        Phase::ALL.into_iter().find(|phase| phase.word() == word)
     };
     let mut found = BTreeSet::new();
     for line in list.lines() {
