@@ -90,7 +90,8 @@ start_kube_proxy() {
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $RUN/proxy.kubeconfig}
-mode: nftables
+mode: iptables
+nodePortAddresses: [primary]
 hostnameOverride: node0
 clusterCIDR: $POD_CIDR
 conntrack: {maxPerCore: 0, min: 0}
