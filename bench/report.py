@@ -7,7 +7,8 @@ from rivals import AGAIN, OURS
 
 COLUMNS = [
     ("cpu", "CPU µs/request", "{:.1f}"), ("instructions", "instructions/request", "{:,.0f}"), ("syscalls", "system calls/request", "{:.2f}"),
-    ("p50", "added p50 µs", "{:.0f}"), ("p99", "added p99 µs", "{:.0f}"), ("idle", "memory, fresh (MB)", "{:.1f}"),
+    ("held50", "p50 in the proxy µs", "{:.0f}"), ("held99", "p99 in the proxy µs", "{:.0f}"),
+    ("p50", "p50 added for clients µs", "{:.0f}"), ("p99", "p99 added for clients µs", "{:.0f}"), ("idle", "memory, fresh (MB)", "{:.1f}"),
     ("connection", "memory per idle connection (KiB)", "{:.1f}"),
 ]
 
@@ -42,14 +43,16 @@ def table(results):
     return "\n".join(rows)
 
 
-def goals(results, rounds):
+def goals(results, rounds, kept):
     """What the sidecar is held to, and what it does."""
+    tails = {name: [p99 for _, p99 in pairs] for name, pairs in kept.items()}
     mine, haproxy, floor = results[OURS], results["haproxy"], "byte relay"
     checks = [
         ("CPU, of haproxy's", ratio(rounds[OURS], rounds["haproxy"]), 0.7, "{:.2f}"),
         ("instructions, of haproxy's", mine["instructions"] / haproxy["instructions"], 0.7, "{:.2f}"),
         ("CPU, of the byte relay's", ratio(rounds[OURS], rounds[floor]), 1.1, "{:.2f}"),
-        ("added p99, of haproxy's", mine["p99"] / haproxy["p99"], 1.0, "{:.2f}"),
+        ("p99 in the proxy, of haproxy's", ratio(tails[OURS], tails["haproxy"]), 1.0, "{:.2f}"),
+        ("p99 added for clients, of haproxy's", mine["p99"] / haproxy["p99"], 1.0, "{:.2f}"),
         ("memory of a fresh process (MB)", mine["idle"], 4, "{:.1f}"),
         ("memory per idle connection (KiB)", mine["connection"], 4, "{:.1f}"),
     ]
@@ -79,7 +82,7 @@ def chart(results):
     return "\n".join([*parts, "</svg>", ""])
 
 
-def page(results, rounds, setting):
+def page(results, rounds, kept, setting):
     noise = spread(rounds[OURS], rounds[AGAIN])
     return f"""# The sidecar beside other proxies
 
@@ -95,7 +98,7 @@ CPU per request, ours over each, the median of the rounds:
 {chr(10).join(lines(rounds))}
 ```
 
-{goals(results, rounds)}
+{goals(results, rounds, kept)}
 
 ![CPU per request](sidecar.svg)
 
@@ -103,6 +106,8 @@ How it is measured: one proxy works at a time, alone on a core, the app and the 
 CPU is user and system time of the process (the scheduler's own account), with 32 kept connections that each send the next request as soon as
 they have the answer. Instructions are those in user space, by callgrind: the slope between two numbers of requests (Go programs do not run
 under it). System calls are counted by strace in runs of their own, which slow every proxy down so that it finds more to do at each wake-up.
-Latency is that of an open loop, less what the same loop sees without a proxy. Memory is resident: of a fresh process, and
+Latency is that of an open loop. In the proxy: from the packet that brings a request to the one that takes it to the app, and the same for the
+answer, by the kernel's stamps (tcpdump). Added for clients: what the clients see, less what they see without a proxy; in it is whom the scheduler lets run first on
+the core that clients and app share. Memory is resident: of a fresh process, and
 what each idle connection adds that has had one answer.
 """

@@ -14,7 +14,7 @@ mod upstream;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// What all clients send.
+/// What clients send.
 const REQUEST: &[u8] = b"GET /hello HTTP/1.1\r\nHost: app.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
 
 /// Programs of the benchmark.

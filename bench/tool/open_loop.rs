@@ -3,9 +3,10 @@
 //! One thread and one connection for each of `connections` schedules. A request that is late because the answer before it
 //! was, is measured from when it should have left; one that is late because this thread was woken late, from when it left.
 
-use crate::{REQUEST, answer};
+use crate::answer;
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,10 @@ pub fn run(options: &Options) -> Result<()> {
     let start = Instant::now() + Duration::from_millis(50);
     let (target, connections) = (options.target, options.connections);
     let threads: Vec<_> = (0..connections)
-        .map(|index| thread::spawn(move || client(target, start + period * index / connections, period, requests)))
+        .map(|index| {
+            let first = start + period * index / connections;
+            thread::spawn(move || client(target, first, period, index * requests..(index + 1) * requests))
+        })
         .collect();
     let mut all = vec![];
     for thread in threads {
@@ -46,19 +50,23 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn client(target: SocketAddr, first: Instant, period: Duration, requests: u32) -> Result<Vec<Duration>> {
+/// Each request has its number in its path, of one length, so that a capture can tell them apart.
+fn client(target: SocketAddr, first: Instant, period: Duration, numbers: Range<u32>) -> Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(target)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut latencies = Vec::with_capacity(requests as usize);
-    for index in 0..requests {
-        let mut due = first + period * index;
+    let mut latencies = Vec::with_capacity(numbers.len());
+    for number in numbers.clone() {
+        let request = format!(
+            "GET /hello/{number:010} HTTP/1.1\r\nHost: app.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
+        );
+        let mut due = first + period * (number - numbers.start);
         let early = due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
             thread::sleep(early);
             due = Instant::now();
         }
-        stream.write_all(REQUEST)?;
+        stream.write_all(request.as_bytes())?;
         read_answer(&mut stream)?;
         latencies.push(due.elapsed());
     }

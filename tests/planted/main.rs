@@ -20,26 +20,34 @@ mod truth;
 use restart_controller::sidecar::planted::{Fault, plant};
 use std::time::Duration;
 
-const LOAD: run::Load =
-    run::Load { requests: 2_000, http1_clients: 4, http2_connections: 1, patience: Duration::from_millis(500) };
+/// Enough for each fault to show, in the protocol that it is in.
+const REQUESTS: u64 = 2_000;
+const HTTP1: run::Load = load(4, 0);
+const HTTP2: run::Load = load(0, 1);
 
-/// Each fault, and what the ledger must say of it.
-const FAULTS: [(Fault, &str); 6] = [
-    (Fault::EndsWithHead, "counted where"),
-    (Fault::ForgetsTunnels, "counted where"),
-    (Fault::KeepsBroken, "in flight: "),
-    (Fault::CountsTwice, "requests that the sidecar has counted: "),
-    (Fault::StreamEndsWithHead, "counted where"),
-    (Fault::KeepsResetStreams, "in flight: "),
+/// Each fault, where it shows, and what the ledger must say of it.
+const FAULTS: [(Fault, run::Load, &str); 6] = [
+    (Fault::EndsWithHead, HTTP1, "counted where"),
+    (Fault::ForgetsTunnels, HTTP1, "counted where"),
+    (Fault::KeepsBroken, HTTP1, "in flight: "),
+    (Fault::CountsTwice, HTTP1, "requests that the sidecar has counted: "),
+    (Fault::StreamEndsWithHead, HTTP2, "counted where"),
+    (Fault::KeepsResetStreams, HTTP2, "in flight: "),
 ];
+
+const fn load(http1_clients: usize, http2_connections: usize) -> run::Load {
+    run::Load { requests: REQUESTS, http1_clients, http2_connections, patience: Duration::from_millis(500) }
+}
 
 /// One test, since a fault is planted in the whole process.
 #[test]
 fn each_planted_fault_is_found_and_without_one_nothing_is() {
-    assert_eq!(run::count_against_the_truth(&LOAD), Vec::<String>::new());
-    for (fault, complaint) in FAULTS {
+    for load in [HTTP1, HTTP2] {
+        assert_eq!(run::count_against_the_truth(&load), Vec::<String>::new());
+    }
+    for (fault, load, complaint) in FAULTS {
         plant(fault);
-        let wrong = run::count_against_the_truth(&LOAD);
+        let wrong = run::count_against_the_truth(&load);
         assert!(wrong.iter().any(|what| what.contains(complaint)), "{fault:?}: {wrong:?}");
         println!("{fault:?}: {} complaints, such as {:?}", wrong.len(), wrong[0]);
     }
