@@ -27,10 +27,25 @@ impl Exit {
     #[must_use]
     pub fn of(request: &RestartRequest) -> Self {
         let outcome = request.status.as_ref().and_then(|status| status.outcome.as_ref());
+        let not_restored = outcome.is_some_and(|outcome| outcome.not_restored.is_some());
         match request.phase() {
             Some(Phase::Completed) => Self::Done,
-            _ if outcome.is_some_and(|outcome| outcome.not_restored.is_some()) => Self::NotRestored,
-            _ => Self::FailedRestored,
+            Some(
+                Phase::Pending
+                | Phase::Preparing
+                | Phase::Restarting
+                | Phase::WaitingRequests
+                | Phase::Recovering
+                | Phase::Failed
+                | Phase::Cancelled,
+            )
+            | None => {
+                if not_restored {
+                    Self::NotRestored
+                } else {
+                    Self::FailedRestored
+                }
+            }
         }
     }
 

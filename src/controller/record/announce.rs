@@ -135,7 +135,11 @@ fn phase_text(next: &RestartRequestStatus, change: &Change) -> String {
     match (change.phase, planned) {
         (Phase::Restarting, Some(pods)) => format!("replacing {pods} pods{}", at_a_time.unwrap_or_default()),
         (Phase::WaitingRequests, Some(_)) => "pods leave their Services and finish their requests".to_owned(),
-        _ => change.message.clone(),
+        (Phase::Restarting | Phase::WaitingRequests, None)
+        | (
+            Phase::Pending | Phase::Preparing | Phase::Recovering | Phase::Completed | Phase::Failed | Phase::Cancelled,
+            _,
+        ) => change.message.clone(),
     }
 }
 
