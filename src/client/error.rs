@@ -81,10 +81,23 @@ impl Error {
     }
 }
 
+/// The API server's sentence, and what helps where it names no way out.
+#[must_use]
+pub fn sentence(status: &kube::core::Status) -> String {
+    let message = &status.message;
+    if message.contains("exceeded quota") && message.contains("count/restartrequests") {
+        format!(
+            "{message}; requests that have ended count, too: delete some of them, or let them go by ttlSecondsAfterFinished"
+        )
+    } else {
+        message.clone()
+    }
+}
+
 /// The API server's sentence, or the failure to reach it with all its causes.
 fn explained(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
-        return status.message.clone();
+        return sentence(status);
     }
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -96,4 +109,17 @@ fn explained(error: &kube::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_meets_a_full_quota_is_told_what_makes_room() {
+        let said = |text: &str| sentence(&kube::core::Status::failure(text, "Forbidden"));
+        let full = "exceeded quota: restart-requests, requested: count/restartrequests.restart-controller.dev=1";
+        assert!(said(full).starts_with(full) && said(full).contains("ttlSecondsAfterFinished"));
+        assert_eq!(said("no"), "no");
+    }
 }

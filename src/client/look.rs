@@ -169,8 +169,10 @@ impl RestartClient {
     }
 }
 
-/// Under way before queued before ended, then by age.
-fn rank(request: &RestartRequest) -> (u8, Option<Timestamp>, String) {
+/// Which of the requests for a workload counts: the greatest. Under way before queued before ended; of those the youngest.
+/// Of those that ended the one that ended last: one that was refused beside a restart is younger, and ended before it.
+#[must_use]
+pub fn rank(request: &RestartRequest) -> (u8, Option<Timestamp>, String) {
     let phase = phase(request);
     let seen = request.phase().is_some_and(|phase| phase != Phase::Pending && !phase.is_terminal());
     let class = match (seen, phase.is_terminal()) {
@@ -180,7 +182,9 @@ fn rank(request: &RestartRequest) -> (u8, Option<Timestamp>, String) {
     };
     let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let started = request.status.as_ref().and_then(|status| status.started_at.as_ref()).map(|time| time.0);
-    (class, created.max(started), request.metadata.name.clone().unwrap_or_default())
+    let finished = request.status.as_ref().and_then(|status| status.finished_at.as_ref()).map(|time| time.0);
+    let ended = finished.filter(|_| phase.is_terminal());
+    (class, ended.or(created.max(started)), request.metadata.name.clone().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -219,6 +223,19 @@ mod tests {
         let refused = request("b", "2024-01-01T12:00:05Z", Some("Failed"), None);
         assert!(rank(&running) > rank(&refused));
         assert!(rank(&request("c", "2024-01-01T12:00:09Z", None, None)) > rank(&refused));
+    }
+
+    #[test]
+    fn one_refused_beside_a_restart_does_not_count_after_its_end_either() {
+        let ended = |mut request: RestartRequest, at: &str| {
+            request.status.as_mut().unwrap().finished_at = Some(serde_json::from_value(json!(at)).unwrap());
+            request
+        };
+        let restarted = ended(request("a", "2024-01-01T12:00:00Z", Some("Completed"), None), "2024-01-01T12:00:30Z");
+        let refused = ended(request("b", "2024-01-01T12:00:05Z", Some("Failed"), None), "2024-01-01T12:00:06Z");
+        assert!(rank(&restarted) > rank(&refused));
+        let later = ended(request("c", "2024-01-01T12:00:31Z", Some("Failed"), None), "2024-01-01T12:00:31Z");
+        assert!(rank(&later) > rank(&restarted));
     }
 
     #[test]

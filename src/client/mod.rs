@@ -1,38 +1,9 @@
 //! Asking for restarts and looking at them, for programs: the plugin, the HTTP API, and whoever embeds this crate.
 //!
 //! Rights are the caller's own: the kube `Client` is given, and every call is made as whoever it authenticates as.
-//! The complete flow: ask, look every two seconds until it has ended, then read the history.
+//! The complete flow is `examples/flow.rs`:
 //!
-//! ```no_run
-//! use restart_controller::client::{Ask, RestartClient};
-//! use std::time::Duration;
-//!
-//! # async fn flow() -> Result<(), Box<dyn std::error::Error>> {
-//! let restarts = RestartClient::new(kube::Client::try_default().await?, "shop");
-//! let web = "deployment/web".parse()?;
-//!
-//! let ask = Ask::new(web, "new price table").force(false).config_reload(true).timeout(30);
-//! let asked = restarts.request_restart(&ask).await?;
-//! println!("{}: about {} s", asked.request_id(), asked.estimated_time);
-//!
-//! let web = &ask.spec.target_ref;
-//! loop {
-//!     let status = restarts.get_restart_status(web).await?;
-//!     println!("{}: {} requests in flight", status.status, status.active_requests_count);
-//!     if matches!(status.status, "completed" | "failed") {
-//!         break;
-//!     }
-//!     // Only while it is preparing: restarts.cancel_restart(web).await?;
-//!     tokio::time::sleep(Duration::from_secs(2)).await;
-//! }
-//! assert!(!restarts.is_restarting(web).await?);
-//!
-//! for run in restarts.get_restart_history(web, 10).await? {
-//!     println!("{} {} {}", run.timestamp, if run.success { "ok" } else { "failed" }, run.reason);
-//! }
-//! # Ok(())
-//! # }
-//! ```
+#![doc = concat!("```no_run\n", include_str!("../../examples/flow.rs"), "```")]
 //!
 //! **Invariant:** nothing of the controller is in here; of the cluster only `RestartRequests` are written.
 
@@ -44,8 +15,8 @@ mod target;
 pub mod words;
 
 pub use ask::{Ask, Asked, DEFAULT_TIMEOUT_SECONDS, USER_NOTE, generated_name};
-pub use error::Error;
-pub use look::{HistoryEntry, RestartStatus, timestamp};
+pub use error::{Error, sentence};
+pub use look::{HistoryEntry, RestartStatus, rank, timestamp};
 
 use crate::api::{RestartHistory, RestartRequest};
 use kube::{Api, Client};

@@ -43,7 +43,7 @@ pub mod workload;
 pub use args::Args;
 pub use error::Error;
 
-use crate::http_api::{self, DefaultTimeout};
+use crate::http_api::{self, Permitted, Settings};
 use admin::Health;
 use admission::Admission;
 use context::Context;
@@ -102,8 +102,15 @@ pub async fn run(args: Args) -> Result<(), Error> {
 /// The HTTP API, if it is asked for: of every replica, since it acts with its callers' rights and not as the leader.
 async fn serve_http(args: &Args, context: &Context) -> Result<(), Error> {
     let config = context.config.clone();
-    let timeout = DefaultTimeout(Arc::new(move || config.current().default_timeout_seconds));
-    http_api::serve(&args.http, timeout).await.map(drop).map_err(Error::Startup)
+    let settings = Settings(Arc::new(move || {
+        let now = config.current();
+        Permitted {
+            default_timeout_seconds: now.default_timeout_seconds,
+            max_wait_seconds: now.max_wait_seconds,
+            force: now.enable_force_restart,
+        }
+    }));
+    http_api::serve(&args.http, settings).await.map(drop).map_err(Error::Startup)
 }
 
 /// The context, and the part in the election if there is one.

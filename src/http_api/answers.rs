@@ -3,14 +3,14 @@
 //! **Invariant:** a restart is a RestartRequest like any other, made by [`crate::client`] as its author would make it: what
 //! the controller decides about it is read from its status.
 
-use super::Shared;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::limits::{Body, Query};
 use super::target::{Named, Target};
 use super::views::read;
 use super::wire::{Accepted, CancelBody, Cancelled, Data, Past, RestartBody, Status, Word};
-use crate::api::{Code, Phase, RestartRequest, TargetKind};
+use super::{Permitted, Shared};
+use crate::api::{Code, Phase, RestartRequest, TargetKind, TargetRef};
 use crate::client::words::{phase, request_id};
 use crate::client::{Ask, HistoryEntry, RestartClient, RestartStatus};
 use axum::Json;
@@ -20,6 +20,8 @@ use serde::Deserialize;
 
 /// Field manager of what is written for callers.
 const FIELD_MANAGER: &str = "restart-http-api";
+/// Of a `user` in a body, in characters.
+const LONGEST_NOTE: usize = 253;
 
 /// Where the newest restart of the workload stands.
 pub async fn status(
@@ -30,18 +32,23 @@ pub async fn status(
     let target = named.or(shared.default_target.as_ref())?;
     let restarts = RestartClient::new(client, &target.namespace);
     let newest = restarts.newest(&target.workload).await?;
-    let mut status = status_of(newest);
-    if status.status == Word::Idle {
-        // Requests go away, what they did stays: for those who may read it.
-        let past = restarts.get_restart_history(&target.workload, 1).await.unwrap_or_default();
-        status.status = past.first().map_or(Word::Idle, |run| Word::of(run.record.result));
-    }
-    Ok(Json(Data::from(status)))
+    let before = if newest.is_none() { before(&restarts, &target.workload).await? } else { Word::Idle };
+    Ok(Json(Data::from(status_of(newest, before))))
 }
 
-/// The status of a workload whose newest restart this is.
-pub fn status_of(newest: Option<RestartRequest>) -> Status {
-    let word = newest.as_ref().map_or(Word::Idle, |run| Word::of(phase(run)));
+/// Where the workload stands when there is no request for it: these go away, what they did stays in its history, for those
+/// who may read it.
+pub async fn before(restarts: &RestartClient, workload: &TargetRef) -> Result<Word, ApiError> {
+    match restarts.get_restart_history(workload, 1).await {
+        Ok(past) => Ok(past.first().map_or(Word::Idle, |run| Word::of(run.record.result))),
+        Err(error) if error.status() == Some(403) => Ok(Word::Idle),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The status of a workload whose newest restart this is; without any, `before`.
+pub fn status_of(newest: Option<RestartRequest>, before: Word) -> Status {
+    let word = newest.as_ref().map_or(before, |run| Word::of(phase(run)));
     let status = RestartStatus::of(newest);
     Status {
         status: word,
@@ -60,7 +67,9 @@ pub async fn request(
     let target = body.named().or(shared.default_target.as_ref())?;
     let restarts = RestartClient::new(client, &target.namespace);
     not_under_way(&restarts, &target).await?;
-    let ask = ask(&target, &body, (shared.default_timeout.0)());
+    let permitted = shared.settings.now();
+    refused_at_once(&body, permitted)?;
+    let ask = ask(&target, &body, permitted.default_timeout_seconds);
     let asked = restarts.request_restart(&ask).await?;
     let who = asked.request.spec.requested_by.as_deref();
     tracing::info!(target: "audit", who, note = body.user, namespace = target.namespace, request = asked.request.name_any(), reason = body.reason, "restart asked for over HTTP");
@@ -86,6 +95,33 @@ async fn not_under_way(restarts: &RestartClient, target: &Target) -> Result<(), 
     Err(ApiError::new(Code::AlreadyRestarting, message))
 }
 
+/// What the controller would refuse as soon as it saw it.
+fn refused_at_once(body: &RestartBody, permitted: Permitted) -> Result<(), ApiError> {
+    short(body.user.as_ref())?;
+    let most = permitted.max_wait_seconds;
+    match body.timeout.filter(|timeout| *timeout > most) {
+        Some(timeout) => Err(ApiError::new(
+            Code::InvalidSpec,
+            format!("timeout {timeout} is more than the controller allows (maxWaitSeconds {most}); ask for less"),
+        )),
+        None if body.force && !permitted.force => Err(ApiError::new(
+            Code::Forbidden,
+            "force is disabled in the controller's configuration (enableForceRestart); ask without force",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A note, and no place to keep things.
+fn short(user: Option<&String>) -> Result<(), ApiError> {
+    match user {
+        Some(user) if user.chars().count() > LONGEST_NOTE => {
+            Err(ApiError::new(Code::InvalidSpec, format!("user is longer than {LONGEST_NOTE} characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn ask(target: &Target, body: &RestartBody, default_timeout: i32) -> Ask {
     let ask = Ask::new(target.workload.clone(), &body.reason).force(body.force).config_reload(body.config_reload);
     let ask = ask.timeout(body.timeout.unwrap_or(default_timeout));
@@ -98,19 +134,22 @@ pub async fn cancel(
     Caller { client }: Caller,
     Body(body): Body<CancelBody>,
 ) -> Result<Json<Cancelled>, ApiError> {
-    let target = body.named().or(shared.default_target.as_ref())?;
-    let restarts = RestartClient::new(client, &target.namespace);
+    short(body.user.as_ref())?;
+    let (named, default) = (body.named(), shared.default_target.as_ref());
+    let namespace = named.namespace_or(default)?;
+    let restarts = RestartClient::new(client, &namespace);
     let cancelled = match &body.request_id {
         Some(id) => {
-            let run = read(restarts.kube(), (target.namespace.clone(), id.clone())).await?;
+            let run = read(restarts.kube(), (namespace.clone(), id.clone())).await?;
+            named.fits(id, &run.spec.target_ref)?;
             restarts.cancel(&run, false).await?
         }
-        None => restarts.cancel_restart(&target.workload).await?,
+        None => restarts.cancel_restart(&named.or(default)?.workload).await?,
     };
     let (name, who) = (cancelled.name_any(), restarts.whoami().await);
-    tracing::info!(target: "audit", who, note = body.user, namespace = target.namespace, request = name, "restart cancelled over HTTP");
-    let message =
-        format!("{} of {} in namespace {} is being cancelled", request_id(&name), target.workload, target.namespace);
+    tracing::info!(target: "audit", who, note = body.user, namespace, request = name, "restart cancelled over HTTP");
+    let workload = &cancelled.spec.target_ref;
+    let message = format!("{} of {workload} in namespace {namespace} is being cancelled", request_id(&name));
     Ok(Json(Cancelled { success: true, message }))
 }
 
@@ -167,7 +206,21 @@ mod tests {
 
     #[test]
     fn before_the_first_restart_a_workload_is_idle() {
-        let status = status_of(None);
+        let status = status_of(None, Word::Idle);
         assert_eq!((status.status, status.is_restarting, status.active_requests_count), (Word::Idle, false, 0));
+    }
+
+    #[test]
+    fn what_the_controller_would_refuse_at_once_is_refused_here() {
+        let permitted = |force| Permitted { default_timeout_seconds: 30, max_wait_seconds: 300, force };
+        let said = |text: &str, force| {
+            let refused = refused_at_once(&serde_json::from_str(text).unwrap(), permitted(force));
+            refused.err().map(|error| (error.status.as_u16(), error.code))
+        };
+        assert_eq!(said(r#"{"reason": "x", "timeout": 300, "force": true}"#, true), None);
+        assert_eq!(said(r#"{"reason": "x", "timeout": 301}"#, true), Some((422, Code::InvalidSpec)));
+        assert_eq!(said(r#"{"reason": "x", "force": true}"#, false), Some((403, Code::Forbidden)));
+        let user = format!(r#"{{"reason": "x", "user": "{}"}}"#, "u".repeat(254));
+        assert_eq!(said(&user, true), Some((422, Code::InvalidSpec)));
     }
 }

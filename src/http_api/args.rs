@@ -15,10 +15,10 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS")]
     pub http_api: Option<SocketAddr>,
     /// The workload that is meant where a caller names none, as in shop/Deployment/web.
-    #[arg(long, value_name = "NAMESPACE/KIND/NAME")]
+    #[arg(long, value_name = "NAMESPACE/KIND/NAME", requires = "http_api")]
     pub http_api_default_target: Option<Target>,
     /// A directory with tls.crt and tls.key, read again when they change; absent: no TLS, and tokens in clear text.
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", requires = "http_api")]
     pub http_api_tls: Option<PathBuf>,
     /// Requests per second that one address may send; twice as many at once.
     #[arg(long, value_name = "COUNT", default_value = "20")]

@@ -93,7 +93,7 @@ impl ApiError {
     }
 
     fn from_api(what: &str, answer: &kube::core::Status) -> Self {
-        let message = format!("{what}: {}", answer.message);
+        let message = format!("{what}: {}", client::sentence(answer));
         match answer.code {
             401 => Self::unknown_caller("the API server does not know this token: log in again"),
             403 => Self::with(StatusCode::FORBIDDEN, Code::Forbidden, message),

@@ -1,19 +1,21 @@
 //! The live stream: server-sent events `status` (of one workload, as `/api/restart/status` says it) and `run` (a restart
-//! in full), `gone` when a request is deleted.
+//! in full), `listed` when all that were there have been told, `gone` when a request is deleted.
 //!
 //! **Invariant:** a stream is one watch with the caller's token and ends with it, after five minutes at most: whoever lost
 //! a right loses the stream, and whoever goes on asks again and gets everything anew.
 
 use super::Shared;
-use super::answers::status_of;
+use super::answers::{before, status_of};
 use super::caller::Caller;
 use super::error::ApiError;
 use super::limits::Query;
-use super::runs::{self, Requests, selector};
+use super::runs::{Requests, selector};
 use super::target::{Named, Target};
 use super::views::{Asked as Scope, view};
 use super::wire::Word;
 use crate::api::{RestartRequest, TargetKind};
+use crate::client::words::phase;
+use crate::client::{RestartClient, rank};
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, BoxStream, Stream, StreamExt as _};
@@ -59,6 +61,8 @@ enum Watched {
 struct Known {
     target: Option<Target>,
     runs: BTreeMap<String, RestartRequest>,
+    /// Where the workload stands when there is no request for it.
+    before: Word,
     told: Option<(Word, bool, i64)>,
 }
 
@@ -68,6 +72,7 @@ pub async fn events(
     Caller { client }: Caller,
     Query(asked): Query<Asked>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let mut idle = Word::Idle;
     let (api, what, target) = match asked.scope {
         Watched::All if asked.kind.is_some() || asked.name.is_some() => {
             return Err(ApiError::invalid("scope=all goes with a namespace, or alone"));
@@ -79,17 +84,19 @@ pub async fn events(
         Watched::Workload => {
             let named = Named { namespace: asked.namespace, kind: asked.kind, name: asked.name };
             let target = named.or(shared.default_target.as_ref())?;
-            let api: Requests = Api::namespaced(client, &target.namespace);
+            let api: Requests = Api::namespaced(client.clone(), &target.namespace);
+            idle = before(&RestartClient::new(client, &target.namespace), &target.workload).await?;
             (api, format!("watch the RestartRequests of namespace {}", target.namespace), Some(target))
         }
     };
-    let stream = watch(&api, &what, target).await?;
+    let known = Known { target, runs: BTreeMap::new(), before: idle, told: None };
+    let stream = watch(&api, &what, known).await?;
     Ok(Sse::new(stream.map(Ok)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)))
 }
 
 /// Everything that is there, then what changes.
-async fn watch(api: &Requests, what: &str, target: Option<Target>) -> Result<BoxStream<'static, Event>, ApiError> {
-    let fields = target.as_ref().map(|target| selector(&target.workload)).unwrap_or_default();
+async fn watch(api: &Requests, what: &str, mut known: Known) -> Result<BoxStream<'static, Event>, ApiError> {
+    let fields = known.target.as_ref().map(|target| selector(&target.workload)).unwrap_or_default();
     let refused = |error: kube::Error| ApiError::from_kube(what, &error);
     let listed = api.list(&ListParams::default().fields(&fields)).await.map_err(refused)?;
     let version = listed.metadata.resource_version.clone().unwrap_or_default();
@@ -101,11 +108,11 @@ async fn watch(api: &Requests, what: &str, target: Option<Target>) -> Result<Box
         send_initial_events: false,
     };
     let watch = api.watch(&parameters, &version).await.map_err(refused)?.boxed();
-    let mut known = Known { target, runs: BTreeMap::new(), told: None };
     let mut first: Vec<Event> = vec![Event::default().retry(AGAIN).comment("restarts, live")];
     for item in listed.items {
         first.extend(known.changed(item));
     }
+    first.push(named("listed", &json!({"count": first.len() - 1})));
     first.extend(known.status());
     let rest = stream::unfold((watch, known), |(mut watch, mut known)| async move {
         // The watch ends, or breaks, and the stream with it: who reads it begins again.
@@ -139,15 +146,18 @@ impl Known {
     }
 
     fn gone(&mut self, item: &DeserializeGuard<RestartRequest>) -> Event {
-        self.runs.remove(&item.name_any());
+        if let Some(run) = self.runs.remove(&item.name_any()).filter(|_| self.runs.is_empty()) {
+            // One that is deleted under way puts everything back, and is a failure.
+            self.before = if phase(&run).is_terminal() { Word::of(phase(&run)) } else { Word::Failed };
+        }
         named("gone", &json!({"namespace": item.namespace(), "name": item.name_any()}))
     }
 
     /// The status of the workload, when it is another than before.
     fn status(&mut self) -> Option<Event> {
         self.target.as_ref()?;
-        let newest = self.runs.values().max_by_key(|run| runs::order(run)).cloned();
-        let status = status_of(newest);
+        let newest = self.runs.values().max_by_key(|run| rank(run)).cloned();
+        let status = status_of(newest, self.before);
         let now = (status.status, status.is_restarting, status.active_requests_count);
         (self.told.replace(now) != Some(now)).then(|| named("status", &status))
     }

@@ -6,7 +6,7 @@
 //! | `caller` | who asks: a client of the API server made of the bearer token, for this one request |
 //! | `answers` | the four endpoints: status, request, cancel, history |
 //! | `runs`, `views`, `diff`, `events` | what the page shows beyond that, and the live stream |
-//! | `error`, `limits`, `listen` | refusals, what one caller may take, the socket |
+//! | `error`, `limits`, `listen`, `tls` | refusals, what one caller may take, the socket, its certificate |
 //! | [`openapi`], `page` | the document that describes it, and the files of the page |
 //!
 //! **Invariant:** there is no client with the controller's own rights in here: whatever is read or written for a caller
@@ -24,6 +24,7 @@ pub mod openapi;
 mod page;
 mod runs;
 mod target;
+mod tls;
 mod views;
 pub mod wire;
 
@@ -43,17 +44,34 @@ use target::Target;
 pub struct Shared {
     server: Server,
     default_target: Option<Target>,
-    default_timeout: DefaultTimeout,
+    settings: Settings,
     limits: Arc<limits::Limits>,
 }
 
-/// The wait for in-flight requests where a request names none, in seconds, as it is configured now.
-#[derive(Clone)]
-pub struct DefaultTimeout(pub Arc<dyn Fn() -> i32 + Send + Sync>);
+/// What the controller permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permitted {
+    /// The wait for in-flight requests where a request names none, in seconds.
+    pub default_timeout_seconds: i32,
+    /// The longest such wait.
+    pub max_wait_seconds: i32,
+    /// Whether `force` is allowed.
+    pub force: bool,
+}
 
-impl std::fmt::Debug for DefaultTimeout {
+/// What the controller permits now: its configuration is read again when it changes.
+#[derive(Clone)]
+pub struct Settings(pub Arc<dyn Fn() -> Permitted + Send + Sync>);
+
+impl Settings {
+    fn now(&self) -> Permitted {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", (self.0)())
+        self.now().fmt(formatter)
     }
 }
 
@@ -61,12 +79,12 @@ impl std::fmt::Debug for DefaultTimeout {
 ///
 /// # Errors
 /// A sentence, when the address cannot be listened on, the certificate cannot be read or no API server is known.
-pub async fn serve(args: &Args, default_timeout: DefaultTimeout) -> Result<Option<SocketAddr>, String> {
+pub async fn serve(args: &Args, settings: Settings) -> Result<Option<SocketAddr>, String> {
     let Some(address) = args.http_api else { return Ok(None) };
     let shared = Shared {
         server: Server::infer().await?,
         default_target: args.http_api_default_target.clone(),
-        default_timeout,
+        settings,
         limits: Arc::new(limits::Limits::new(args.http_api_rate)),
     };
     let bound = listen::listen(address, args.http_api_tls.clone(), router(shared)).await?;

@@ -2,11 +2,13 @@
 //!
 //! **Invariant:** no field is described here: a body's fields, bounds and words stand with the type that is parsed.
 
+use super::Shared;
 use super::diff::ConfigMapDiff;
 use super::target::{LABEL, REQUEST_ID, SUBDOMAIN};
 use super::views::Run;
 use super::wire::{Accepted, CancelBody, Cancelled, Data, Past, Refusal, RestartBody, Status};
 use crate::api::TargetKind;
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use schemars::JsonSchema;
@@ -14,17 +16,28 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(text);
+/// Where the longest wait stands that a caller may ask for.
+const LONGEST_WAIT: &str = "/components/schemas/RestartBody/properties/timeout/maximum";
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
 /// `GET /openapi.json`.
-pub async fn served() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+pub async fn served(State(shared): State<Shared>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], with_limit(shared.settings.now().max_wait_seconds))
 }
 
-/// The document as it is served.
+/// The document, for a controller with the longest `maxWaitSeconds` that there is.
 #[must_use]
 pub fn text() -> String {
-    format!("{:#}\n", document())
+    format!("{:#}\n", *DOCUMENT)
+}
+
+fn with_limit(max_wait_seconds: i32) -> String {
+    let mut document = DOCUMENT.clone();
+    if let Some(maximum) = document.pointer_mut(LONGEST_WAIT) {
+        *maximum = max_wait_seconds.into();
+    }
+    format!("{document:#}\n")
 }
 
 /// The document.
@@ -102,7 +115,7 @@ fn paths(schemas: &mut Schemas) -> Value {
         "/api/restart/request": {"post": with_body(call("request", "Ask for a restart.", &[], &answer::<Accepted>(schemas)), schemas.body::<RestartBody>())},
         "/api/restart/cancel": {"post": with_body(call("cancel", "Cancel the newest restart of a workload, while it is preparing.", &[], &answer::<Cancelled>(schemas)), schemas.body::<CancelBody>())},
         "/api/restart/history": {"get": call("history", "The last restarts of a workload that ended, newest first.", &and(target(), query("limit", &limit)), &answer::<Data<Vec<Past>>>(schemas))},
-        "/api/restart/events": {"get": call("events", "Server-sent events: `status` of one workload, `run` for each restart in full, `gone`. Ends after five minutes at most; ask again.", &and(target(), query("scope", &scope)), &stream())},
+        "/api/restart/events": {"get": call("events", "Server-sent events: `run` for each restart in full, `listed` after those that were there, `gone`, `status` of one workload. Ends after five minutes at most; ask again.", &and(target(), query("scope", &scope)), &stream())},
         "/api/restart/runs": {"get": call("runs", "The restarts of a namespace, or of all, newest first.", &space(), &answer::<Data<Vec<Run>>>(schemas))},
         "/api/restart/runs/{namespace}/{request_id}": {"get": call("run", "One restart in full.", &run(), &answer::<Data<Run>>(schemas))},
         "/api/restart/runs/{namespace}/{request_id}/diff": {"get": call("diff", "What a restart means for its ConfigMaps.", &run(), &answer::<Data<Vec<ConfigMapDiff>>>(schemas))},
@@ -159,6 +172,15 @@ fn kind() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_wait_is_the_one_that_this_controller_permits() {
+        let limited: Value = serde_json::from_str(&with_limit(300)).unwrap();
+        assert_eq!(
+            (limited.pointer(LONGEST_WAIT), document().pointer(LONGEST_WAIT)),
+            (Some(&json!(300)), Some(&json!(86_400)))
+        );
+    }
 
     #[test]
     fn every_reference_in_the_document_leads_somewhere() {

@@ -42,7 +42,7 @@ pub const REQUEST_ID: &str = "^[a-z0-9]([-_.a-z0-9]*[a-z0-9])?$";
 impl Named {
     /// The workload that is meant.
     pub fn or(self, default: Option<&Target>) -> Result<Target, ApiError> {
-        let namespace = self.namespace.or_else(|| default.map(|target| target.namespace.clone()));
+        let namespace = self.namespace.clone().or_else(|| default.map(|target| target.namespace.clone()));
         let kind = self.kind.or_else(|| default.map(|target| target.workload.kind)).unwrap_or(TargetKind::Deployment);
         let name = self.name.or_else(|| default.map(|target| target.workload.name.clone()));
         let (Some(namespace), Some(name)) = (namespace, name) else {
@@ -52,6 +52,21 @@ impl Named {
         };
         let workload = TargetRef { kind, name: checked_name(name)? };
         Ok(Target { namespace: checked_namespace(namespace)?, workload })
+    }
+
+    /// The namespace that is meant, where a restart is named and no workload need be.
+    pub fn namespace_or(&self, default: Option<&Target>) -> Result<String, ApiError> {
+        let namespace = self.namespace.clone().or_else(|| default.map(|target| target.namespace.clone()));
+        let missing = || ApiError::invalid("in which namespace? give it: this server has no default target");
+        checked_namespace(namespace.ok_or_else(missing)?)
+    }
+
+    /// Whether a restart of this workload is what was named, too.
+    pub fn fits(&self, id: &str, workload: &TargetRef) -> Result<(), ApiError> {
+        let (kind, name) = (self.kind.unwrap_or(workload.kind), self.name.as_ref().unwrap_or(&workload.name));
+        let same = kind == workload.kind && *name == workload.name;
+        let message = || format!("{id} is a restart of {workload}, not of {}/{name}", kind.short());
+        if same { Ok(()) } else { Err(ApiError::invalid(message())) }
     }
 }
 
@@ -111,6 +126,20 @@ mod tests {
         assert_eq!((other.namespace.as_str(), other.workload.kind), ("shop", TargetKind::StatefulSet));
         assert_eq!(named("shop", "web").unwrap().workload.kind, TargetKind::Deployment);
         assert!(Named::default().or(None).is_err());
+    }
+
+    #[test]
+    fn who_names_a_restart_need_not_name_its_workload_but_not_another_one() {
+        let web: TargetRef = "deployment/web".parse().unwrap();
+        let default: Target = "shop/StatefulSet/db".parse().unwrap();
+        let named = Named { namespace: Some("bank".into()), ..Named::default() };
+        assert_eq!((named.namespace_or(Some(&default)).unwrap().as_str(), named.fits("r", &web)), ("bank", Ok(())));
+        assert!(Named::default().namespace_or(None).is_err());
+        let other = Named { name: Some("db".into()), ..Named::default() };
+        assert_eq!(
+            other.fits("r", &web).unwrap_err().message,
+            "r is a restart of deployment/web, not of deployment/db"
+        );
     }
 
     #[test]

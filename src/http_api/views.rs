@@ -10,7 +10,7 @@ use super::target::{checked_name, checked_namespace};
 use super::wire::{Data, Word};
 use crate::api::{Code, HistoryEntry, Phase, PodState, RestartRequest, TargetRef};
 use crate::client::words::{phase, request_id};
-use crate::client::{USER_NOTE, timestamp};
+use crate::client::{USER_NOTE, rank, timestamp};
 use axum::Json;
 use axum::extract::Path;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -196,7 +196,7 @@ pub async fn list(Caller { client }: Caller, Query(asked): Query<Asked>) -> Resu
     let (api, what) = asked.api(&client)?;
     let listed = api.list(&ListParams::default()).await.map_err(|error| ApiError::from_kube(&what, &error))?;
     let mut found = runs::readable(listed.items);
-    found.sort_by_key(|run| std::cmp::Reverse(runs::order(run)));
+    found.sort_by_key(|run| std::cmp::Reverse(rank(run)));
     Ok(Json(Data::from(found.iter().map(view).collect::<Vec<_>>())))
 }
 

@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it finds what it does not expect, helpers included")]
 
 mod admission;
+mod client;
 mod definitions;
 mod evictions;
 mod flood;
 mod frame;
 mod http_api;
+mod http_tls;
 mod leaders;
 mod own_rights;
 mod policies;

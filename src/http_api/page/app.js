@@ -98,6 +98,8 @@ function take(block, seen) {
   const [kind, text] = [field("event"), field("data")];
   if (!text) return;
   const data = JSON.parse(text);
+  // What went away while nobody listened.
+  if (kind === "listed") for (const known of runs.keys()) if (!seen.has(known)) runs.delete(known);
   if (kind === "gone") runs.delete(`${data.namespace}/${data.name}`);
   if (kind !== "run") return;
   seen.add(key(data));

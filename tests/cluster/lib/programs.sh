@@ -5,7 +5,7 @@ PACKAGES="gcc libc6-dev shellcheck runc containernetworking-plugins nftables ipt
 # What the suites of the sidecar and its benchmark run beside it (tests/suites).
 PACKAGES+=" g++ haproxy nginx-light nghttp2-client slowhttptest"
 # The browser and the interpreters that the HTTP API's page is tested with (tests/page), and a terminal (tests/cli).
-PACKAGES+=" chromium python3-venv tmux"
+PACKAGES+=" chromium curl python3-venv tmux"
 command -v npm >/dev/null || PACKAGES+=" nodejs npm"
 PROGRAMS="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl etcd containerd containerd-shim-runc-v2 ctr coredns"
 

@@ -16,7 +16,7 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -165,8 +165,12 @@ async fn a_caller_of_the_http_api_has_the_rights_of_the_token_and_not_the_contro
     assert_eq!(object.data["spec"]["requestedBy"], format!("system:serviceaccount:{}:restarter", stage.space));
     assert_eq!(object.metadata.annotations.unwrap()["restart-controller.dev/user"], "admin");
     stage.until_it_says(&restarter, "completed").await;
-    // Restarting is not reading what was, nor another namespace.
-    assert_eq!(stage.get(&restarter, "/api/restart/history").await.status, 403);
+    let history = stage.get(&restarter, "/api/restart/history").await;
+    assert!(history.status == 200 && history.text.contains("new price table"), "{}", history.text);
+    // It is found by its id alone, and has ended; another namespace is another matter.
+    let cancel =
+        stage.ask(Some(&restarter), "POST", "/api/restart/cancel", &format!(r#"{{"request_id": "{name}"}}"#)).await;
+    assert_eq!((cancel.status, cancel.code()), (409, json!("RESTART_002")), "{}", cancel.text);
     assert_eq!(stage.get(&restarter, "/api/restart/status?namespace=default&name=web").await.status, 403);
     let (_, log) = stage.running.stop().await;
     assert!(!log.contains(&restarter) && !log.contains(&nobody), "a token is in the log");
@@ -222,8 +226,18 @@ async fn the_http_api_answers_as_the_seeds_manual_has_it_field_by_field() {
         let frame = tokio::time::timeout(PATIENCE, events.frame()).await.unwrap().unwrap().unwrap();
         told.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
     }
-    let first = told.find("event: status\ndata: {\"status\":\"idle\"").unwrap();
-    assert!(first < told.find("event: run\n").unwrap(), "{told}");
+    let at = |text: &str| told.find(text).unwrap_or_else(|| panic!("no {text:?} in {told}"));
+    let first = at("event: status\ndata: {\"status\":\"idle\"");
+    assert!(at("event: listed\ndata: {\"count\":0}") < first && first < at("event: run\n"), "{told}");
+    // The request goes, what it did stays: in the status, and on the stream.
+    raw(&stage.admin, &stage.space).delete(&id.replace('_', "-"), &DeleteParams::default()).await.unwrap();
+    while !told.contains("event: gone\n") {
+        let frame = tokio::time::timeout(PATIENCE, events.frame()).await.unwrap().unwrap().unwrap();
+        told.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+    }
+    assert!(!told[told.find("event: gone\n").unwrap()..].contains("\"idle\""), "{told}");
+    let gone = stage.get(&token, "/api/restart/status").await.text;
+    assert_eq!(fixed(&gone), fixed(&ended));
 }
 
 #[tokio::test]
@@ -240,6 +254,7 @@ async fn the_http_api_refuses_what_is_too_large_too_often_or_not_understood() {
         (post(r#"{"reason": "x", "timout": 3}"#).await, 400, "RESTART_017"),
         (post(r#"{"reason": ""}"#).await, 422, "RESTART_017"),
         (post(r#"{"reason": "x", "timeout": 0}"#).await, 422, "RESTART_017"),
+        (post(r#"{"reason": "x", "timeout": 301}"#).await, 422, "RESTART_017"),
         (post(r#"{"reason": "x", "namespace": "../../default"}"#).await, 400, "RESTART_017"),
         (stage.get(&token, "/api/restart/history?limit=0").await, 400, "RESTART_017"),
         (stage.get(&token, "/api/restart/nothing").await, 404, "RESTART_017"),

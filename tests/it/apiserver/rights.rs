@@ -57,7 +57,8 @@ fn role(column: &str) -> Option<Value> {
             let mut restart = rule("apps", "deployments", &["restart"]);
             restart["resourceNames"] = json!(["web"]);
             let requests = rule("restart-controller.dev", "restartrequests", &["create", "get", "list", "watch"]);
-            own("restart-web", vec![requests, restart])
+            let histories = rule("restart-controller.dev", "restarthistories", &["get", "list", "watch"]);
+            own("restart-web", vec![requests, histories, restart])
         }
         other => panic!("the table has a column {other:?} that this test does not know"),
     })
