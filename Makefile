@@ -35,9 +35,11 @@ fmt: ## format the sources
 
 lint: ## formatting, clippy behind every wall of features, shell scripts
 	cargo fmt --check
-	@for features in "" sidecar controller client controller,sidecar,planted,otel,cli; do \
-	  echo "cargo clippy --features '$$features'"; \
-	  cargo clippy --quiet --locked --all-targets --features "$$features" -- -D warnings || exit 1; done
+	@for wall in "--lib --no-default-features" "--lib --bins --test ledger --no-default-features --features sidecar" "--all-targets" \
+	  "--lib --example flow --features client" "--lib --features http-api" "--lib --bins --features controller" "--lib --bins --features cli" \
+	  "--all-targets $(all),planted"; do \
+	  echo "cargo clippy $$wall"; \
+	  cargo clippy --quiet --locked $$wall -- -D warnings || exit 1; done
 	shellcheck -x $$(git ls-files | xargs grep -lE '^#!.*bash|^# shellcheck shell=bash')
 
 unit: ## unit tests of the library, the programs and the sample

@@ -5,7 +5,7 @@
 
 use super::caller::Caller;
 use super::error::ApiError;
-use super::limits::{Body, Query};
+use super::limits::{Body, Place, Query};
 use super::target::{Named, Target};
 use super::views::read;
 use super::wire::{Accepted, CancelBody, Cancelled, Data, Past, RestartBody, Status, Word};
@@ -140,7 +140,7 @@ pub async fn cancel(
     let restarts = RestartClient::new(client, &namespace);
     let cancelled = match &body.request_id {
         Some(id) => {
-            let run = read(restarts.kube(), (namespace.clone(), id.clone())).await?;
+            let run = read(restarts.kube(), Place(namespace.clone(), id.clone())).await?;
             named.fits(id, &run.spec.target_ref)?;
             restarts.cancel(&run, false).await?
         }

@@ -4,11 +4,11 @@
 
 use super::caller::Caller;
 use super::error::ApiError;
+use super::limits::Place;
 use super::views::read;
 use super::wire::Data;
 use crate::api::SnapshotEntry;
 use axum::Json;
-use axum::extract::Path;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::Api;
 use schemars::JsonSchema;
@@ -37,9 +37,9 @@ pub struct ConfigMapDiff {
 /// The configuration of one restart.
 pub async fn diff(
     Caller { client }: Caller,
-    Path((namespace, id)): Path<(String, String)>,
+    Place(namespace, id): Place,
 ) -> Result<Json<Data<Vec<ConfigMapDiff>>>, ApiError> {
-    let request = read(&client, (namespace.clone(), id)).await?;
+    let request = read(&client, Place(namespace.clone(), id)).await?;
     let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
     let entries = request.status.and_then(|status| status.snapshot).map(|snapshot| snapshot.config_maps);
     let mut found = vec![];

@@ -98,6 +98,19 @@ impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequestParts<S> for
     }
 }
 
+/// A namespace and a restart in it, of a path, refused as everything here is.
+pub struct Place(pub String, pub String);
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Place {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, ApiError> {
+        let read = axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Path((namespace, id))| Self(namespace, id))
+            .map_err(|why| ApiError::unreadable(why.status(), why.body_text()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

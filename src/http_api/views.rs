@@ -4,7 +4,7 @@
 
 use super::caller::Caller;
 use super::error::ApiError;
-use super::limits::Query;
+use super::limits::{Place, Query};
 use super::runs::{self, Requests, object_name};
 use super::target::{checked_name, checked_namespace};
 use super::wire::{Data, Word};
@@ -12,7 +12,6 @@ use crate::api::{Code, HistoryEntry, Phase, PodState, RestartRequest, TargetRef}
 use crate::client::words::{phase, request_id};
 use crate::client::{USER_NOTE, rank, timestamp};
 use axum::Json;
-use axum::extract::Path;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
@@ -201,12 +200,12 @@ pub async fn list(Caller { client }: Caller, Query(asked): Query<Asked>) -> Resu
 }
 
 /// One restart.
-pub async fn one(Caller { client }: Caller, Path(place): Path<(String, String)>) -> Result<Json<Data<Run>>, ApiError> {
+pub async fn one(Caller { client }: Caller, place: Place) -> Result<Json<Data<Run>>, ApiError> {
     Ok(Json(Data::from(view(&read(&client, place).await?))))
 }
 
 /// The request of that namespace and id.
-pub async fn read(client: &Client, (namespace, id): (String, String)) -> Result<RestartRequest, ApiError> {
+pub async fn read(client: &Client, Place(namespace, id): Place) -> Result<RestartRequest, ApiError> {
     let (namespace, name) = (checked_namespace(namespace)?, checked_name(object_name(&id))?);
     let api: Api<RestartRequest> = Api::namespaced(client.clone(), &namespace);
     let found = api.get_opt(&name).await;

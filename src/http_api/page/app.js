@@ -410,9 +410,15 @@ $("ask-form").addEventListener("submit", async (event) => {
   }
 });
 
-$("cancel").addEventListener("click", () => $("sure").showModal());
+// A dialog that is left by Escape keeps the answer of the time before; and what was asked about is what is cancelled.
+let doubted;
+$("cancel").addEventListener("click", () => {
+  doubted = runs.get(chosen);
+  $("sure").returnValue = "";
+  $("sure").showModal();
+});
 $("sure").addEventListener("close", async () => {
-  const run = runs.get(chosen);
+  const run = doubted;
   if ($("sure").returnValue !== "yes" || !run) return;
   $("run-error").textContent = "";
   try {

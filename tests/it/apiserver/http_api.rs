@@ -258,6 +258,8 @@ async fn the_http_api_refuses_what_is_too_large_too_often_or_not_understood() {
         (post(r#"{"reason": "x", "namespace": "../../default"}"#).await, 400, "RESTART_017"),
         (stage.get(&token, "/api/restart/history?limit=0").await, 400, "RESTART_017"),
         (stage.get(&token, "/api/restart/nothing").await, 404, "RESTART_017"),
+        (stage.get(&token, "/api/restart/runs/%ff/web").await, 400, "RESTART_017"),
+        (stage.get(&token, "/api/restart/runs/shop/..%2fweb").await, 400, "RESTART_017"),
         (stage.ask(Some(&token), "DELETE", "/api/restart/status", "").await, 405, "RESTART_017"),
     ];
     for (at, (answer, status, code)) in answers.iter().enumerate() {
