@@ -27,6 +27,7 @@ async fn the_complete_flow_of_the_documentation_restarts_a_workload() {
     assert_eq!(restarts.get_restart_status(&web).await.unwrap().status, "idle");
 
     assert!(flow::flow(admin.clone(), &space, "deployment/web").await.unwrap());
+    assert!(!restarts.is_restarting(&web).await.unwrap());
 
     let history = restarts.get_restart_history(&web, 10).await.unwrap();
     assert_eq!((history.len(), history[0].success, history[0].reason.as_str()), (1, true, "new price table"));

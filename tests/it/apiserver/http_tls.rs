@@ -77,7 +77,9 @@ async fn the_http_api_speaks_tls_and_takes_a_new_certificate_into_use_without_a_
     let space = namespace(&admin, "http-tls").await;
     let (made, mounted) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (made, mounted) = (made.path(), mounted.path());
-    ["first", "second"].into_iter().for_each(|name| certificate(made, name));
+    for name in ["first", "second"] {
+        certificate(made, name);
+    }
     let [first, second] = ["first.crt", "second.crt"].map(|name| made.join(name));
     mount(made, "first.crt", "first.key", mounted);
     let tls = mounted.to_str().unwrap();
@@ -113,7 +115,9 @@ async fn a_certificate_that_is_no_good_ends_the_program_with_a_sentence_that_nam
     let space = namespace(&admin, "http-no-tls").await;
     let made = TempDir::new().unwrap();
     let made = made.path();
-    ["first", "second"].into_iter().for_each(|name| certificate(made, name));
+    for name in ["first", "second"] {
+        certificate(made, name);
+    }
     fs::write(made.join("empty"), "").unwrap();
     fs::write(made.join("broken"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     let cases = [
