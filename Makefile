@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar,otel,cli
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test cli-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images plugin fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test cli-test alerts-test docs docs-test e2e test supply-chain bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ help: ## what there is
 setup: ## Debian packages (as root; else it says which), and the cluster's programs into a cache (15 minutes, once)
 	$(cluster) packages
 	$(cluster) build
-	$(cluster) build helm promtool
+	$(cluster) build helm promtool krew
 	tests/suites/run tools
 	tests/docs/book tools
 	tests/page/run tools
@@ -29,6 +29,9 @@ build: ## the programs, for debugging
 
 images: ## static programs and target/images/*.tar, without a container engine (images/Containerfile.* are for one)
 	images/build
+
+plugin: ## kubectl restart for others: target/plugin with its archive and its krew manifest (RELEASES=URL, see plugin/build)
+	plugin/build
 
 fmt: ## format the sources
 	cargo fmt
@@ -91,7 +94,7 @@ docs-test: ## every command of the book on a real cluster, and the book itself
 	tests/docs/book
 	tests/docs/run
 
-cli-test: ## kubectl restart: every verb against a real cluster, its progress in a real terminal
+cli-test: ## kubectl restart, installed by krew: every verb against a real cluster, its progress in a real terminal
 	tests/cli/run
 
 e2e: ## end to end: a real node, real pods, real traffic

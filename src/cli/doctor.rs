@@ -2,15 +2,16 @@
 //!
 //! **Invariant:** every line says what must hold; one that does not says what to do.
 
-use super::args::Global;
+use super::args::{Format, Global};
 use super::connect::connect;
 use super::exit::Exit;
-use super::output::colours;
+use super::output::{colours, print_value};
 use super::survey::{Found, Line, Where, looking, may, survey};
 use crate::api::{TargetKind, TargetRef};
 use crate::client::{Error, RestartClient};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, ListParams};
+use serde_json::json;
 use std::io::IsTerminal as _;
 
 /// Of what.
@@ -21,6 +22,9 @@ pub struct Args {
     pub target: Option<TargetRef>,
     #[command(flatten)]
     pub place: Where,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 /// The verb; its exit code is 1 if something is not as it must be.
@@ -41,21 +45,33 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
             hold = survey.preview.and_then(|preview| preview.hold);
         }
     }
+    let restartable = lines.iter().all(|line| line.found != Found::Refused);
+    match args.output {
+        Format::Table | Format::Wide => say(args.target.as_ref(), &lines, hold.as_deref()),
+        Format::Name => args.target.iter().for_each(|target| println!("{target}")),
+        Format::Json | Format::Yaml => print_value(
+            args.output,
+            &json!({"targetRef": args.target, "accepted": restartable, "checks": lines, "waitsFor": hold}),
+        )?,
+    }
+    Ok(if restartable { Exit::Done } else { Exit::Error })
+}
+
+fn say(target: Option<&TargetRef>, lines: &[Line], hold: Option<&str>) {
     let colours = colours(std::io::stdout().is_terminal());
-    for line in &lines {
+    for line in lines {
         println!("{}", line.text(colours));
     }
     if let Some(hold) = hold {
         println!("  A restart would wait first: {hold}");
     }
     let wrong = lines.iter().filter(|line| line.found == Found::Refused).count();
-    let what = args.target.as_ref().map_or_else(|| "Restarts".to_owned(), ToString::to_string);
+    let what = target.map_or_else(|| "Restarts".to_owned(), ToString::to_string);
     if wrong == 0 {
         println!("{what} can be restarted.");
-        return Ok(Exit::Done);
+    } else {
+        println!("{what} cannot be restarted: {wrong} thing(s) are not as they must be.");
     }
-    println!("{what} cannot be restarted: {wrong} thing(s) are not as they must be.");
-    Ok(Exit::Error)
 }
 
 async fn served(client: &RestartClient) -> Result<Line, Error> {

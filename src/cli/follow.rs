@@ -13,6 +13,9 @@ use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::time::Duration;
 
+/// A controller that runs looks at a request within a second or two.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// How to follow.
 #[derive(Debug)]
 pub struct Follow<'a> {
@@ -70,6 +73,8 @@ impl Follow<'_> {
         let mut limit = std::pin::pin!(tokio::time::sleep(limit));
         let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut unseen = std::pin::pin!(tokio::time::sleep(SEEN_WITHIN));
+        let mut told = false;
         loop {
             if phase(&request).is_terminal() {
                 return Ok((Exit::of(&request), request));
@@ -86,6 +91,12 @@ impl Follow<'_> {
                     Some(Err(error)) => view.note(&format!("{error}; trying again")),
                 },
                 _ = tick.tick() => view.tick(&request),
+                () = &mut unseen, if !told => {
+                    told = true;
+                    if request.phase().is_none() {
+                        view.unseen(&format!("no controller has looked at it for {}: kubectl restart doctor{} says more", span(10), self.options()));
+                    }
+                }
                 () = &mut limit => return Ok((Exit::TimedOut, request)),
                 _ = &mut interrupt => return Ok((Exit::Interrupted, request)),
             }
@@ -123,16 +134,24 @@ pub fn verdict(request: &RestartRequest) -> String {
         return format!("{target} restarted: {} pods in {took}", status.progress);
     }
     let code = status.code.map(|code| format!(" {} {}", code.number(), code.reason())).unwrap_or_default();
+    let space = request.metadata.namespace.as_ref().map(|space| format!(" -n {space}")).unwrap_or_default();
     let back = match Exit::of(request) {
         Exit::NotRestored => {
             let left = status.outcome.and_then(|outcome| outcome.not_restored).unwrap_or_default();
-            format!("\nNot everything is as before: {left}")
+            format!(
+                "\nNot everything is as before: {left}\nCompare:      kubectl restart diff {target}{space}; correct it, then restart again"
+            )
         }
         Exit::Done | Exit::Error | Exit::TimedOut | Exit::FailedRestored | Exit::Interrupted => {
             "\nConfiguration and pods are as before.".to_owned()
         }
     };
-    format!("{target} {}{code}: {}{back}", phase(request).word(), status.message)
+    let word = phase(request).word();
+    format!(
+        "{target} {word}{code}: {}{back}\nStep by step: kubectl restart status {}{space}",
+        status.message,
+        name(request)
+    )
 }
 
 #[cfg(test)]
@@ -144,7 +163,7 @@ mod tests {
     fn the_last_sentence_says_how_it_ended_and_what_is_left() {
         let ended = |phase: &str, not_restored: Option<&str>| -> RestartRequest {
             serde_json::from_value(json!({
-                "apiVersion": "restart-controller.dev/v1alpha1", "kind": "RestartRequest", "metadata": {"name": "a"},
+                "apiVersion": "restart-controller.dev/v1alpha1", "kind": "RestartRequest", "metadata": {"name": "a", "namespace": "shop"},
                 "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "reason": "test"},
                 "status": {"phase": phase, "progress": "3/3", "message": "said", "startedAt": "2024-01-01T12:00:00Z",
                     "finishedAt": "2024-01-01T12:00:21Z", "code": (phase == "Failed").then_some("RESTART_006"),
@@ -154,8 +173,14 @@ mod tests {
         assert_eq!(verdict(&ended("Completed", None)), "deployment/web restarted: 3/3 pods in 21s");
         assert_eq!(
             verdict(&ended("Failed", None)),
-            "deployment/web Failed RESTART_006 ReplacementUnhealthy: said\nConfiguration and pods are as before."
+            "deployment/web Failed RESTART_006 ReplacementUnhealthy: said\nConfiguration and pods are as before.\nStep by step: kubectl restart status a -n shop"
         );
-        assert!(verdict(&ended("Failed", Some("web-config"))).ends_with("Not everything is as before: web-config"));
+        let left = verdict(&ended("Failed", Some("web-config")));
+        assert!(
+            left.contains(
+                "Not everything is as before: web-config\nCompare:      kubectl restart diff deployment/web -n shop"
+            ),
+            "{left}"
+        );
     }
 }

@@ -15,6 +15,7 @@ mod follow;
 mod history;
 pub mod inject;
 mod man;
+mod names;
 mod output;
 mod pick;
 mod plan;
@@ -27,7 +28,9 @@ mod watch;
 
 pub use exit::Exit;
 
+use crate::client::Error;
 use args::Global;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::process::ExitCode;
@@ -45,6 +48,7 @@ use std::process::ExitCode;
     bin_name = "kubectl restart",
     version,
     subcommand_negates_reqs = true,
+    arg_required_else_help = true,
     disable_help_subcommand = true,
     override_usage = "kubectl restart KIND/NAME... --reason TEXT [OPTIONS]\n       kubectl restart COMMAND [OPTIONS]",
     after_help = "Examples:\n  kubectl restart deploy/web --reason 'new price table'\n  kubectl restart deploy/web --reason 'new price table' --promote web-config=web-config-next\n  kubectl restart deploy -l app=web --reason 'node update' --timeout 1m --wait=false\n  kubectl restart plan deploy/web"
@@ -97,11 +101,28 @@ pub fn main() -> ExitCode {
     match parsed {
         Ok(cli) => run(cli).into(),
         Err(error) => {
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            if let Some(why) = stranger(&words).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument) {
+                return failed(&why).into();
+            }
             // clap's own code for errors, 2, means here that a wait timed out.
             let _ = error.print();
             if error.use_stderr() { Exit::Error.into() } else { Exit::Done.into() }
         }
     }
+}
+
+/// A first word that is neither a command nor a workload: without a reason, that is what is wrong with it.
+fn stranger(words: &[String]) -> Option<String> {
+    let word = words.first().filter(|word| !word.starts_with('-'))?;
+    let why = word.parse::<crate::api::TargetRef>().err()?;
+    if word.contains('/') || word.parse::<crate::api::TargetKind>().is_ok() {
+        return Some(why);
+    }
+    Some(format!(
+        "{word:?} is no command (kubectl restart --help lists them), and as a workload it {}",
+        &why[word.len() + 3..]
+    ))
 }
 
 /// Options of the restart itself beside a verb would do nothing.
@@ -117,7 +138,7 @@ fn alone(matches: &ArgMatches) -> Result<(), clap::Error> {
     let why = format!(
         "{given} goes with a restart, not before `{verb}`; write it after `{verb}` if it is one of its options\n"
     );
-    Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, why))
+    Err(Cli::command().error(ErrorKind::ArgumentConflict, why))
 }
 
 fn run(cli: Cli) -> Exit {
@@ -129,13 +150,33 @@ fn run(cli: Cli) -> Exit {
     runtime.shutdown_background();
     done.unwrap_or_else(|error| {
         // The table of codes is about restarts; what is wrong with the words here is in none of them.
-        let code = error.code().filter(|_| !matches!(error, crate::client::Error::Invalid(_)));
+        let code = error.code().filter(|_| !matches!(error, Error::Invalid(_)));
         let code = code.map(|code| format!("{}: ", code.number())).unwrap_or_default();
-        failed(&format!("{code}{error}"))
+        failed(&format!("{code}{error}{}", next(&error)))
     })
 }
 
-async fn dispatch(cli: Cli) -> Result<Exit, crate::client::Error> {
+/// What to do about it, where the error does not say so for everybody.
+fn next(error: &Error) -> String {
+    match error {
+        Error::AlreadyRestarting { namespace, holder, .. } => {
+            format!("\nFollow that one: kubectl restart watch {holder} -n {namespace}\nOr take a turn:  --queue")
+        }
+        Error::Kube { .. } if error.status() == Some(401) => {
+            "\nThe cluster does not know who you are: log in again, or look at: kubectl auth whoami".to_owned()
+        }
+        Error::Kube { .. } if error.status() == Some(403) => {
+            "\nAsk for the right, or look at what is missing: kubectl restart doctor KIND/NAME".to_owned()
+        }
+        Error::Kube { .. } if error.status() == Some(404) && !error.to_string().contains("not found in") => {
+            "\nIf that is not about one object, restart-controller is not installed here: kubectl restart doctor says so"
+                .to_owned()
+        }
+        Error::Kube { .. } | Error::NoTarget { .. } | Error::CannotCancel(_) | Error::Invalid(_) => String::new(),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, Error> {
     let Cli { global, ask, verb } = cli;
     match verb {
         None => restart::run(&global, &ask).await,
@@ -179,6 +220,18 @@ mod tests {
         assert!(parsed("kubectl-restart deploy/web").unwrap_err().contains("--reason"));
         assert!(parsed("kubectl-restart deploy/web --reason why").unwrap().verb.is_none());
         assert!(parsed("kubectl-restart status").unwrap().verb.is_some());
+    }
+
+    #[test]
+    fn a_word_that_is_nothing_is_said_so_before_a_reason_is_asked_for() {
+        let said = |word: &str| stranger(&[word.to_owned()]).unwrap_or_default();
+        assert_eq!(
+            said("stauts"),
+            "\"stauts\" is no command (kubectl restart --help lists them), and as a workload it has no kind: write deployment/stauts, statefulset/stauts or daemonset/stauts"
+        );
+        assert!(said("deploy").contains("write deploy/NAME"));
+        assert!(said("pod/web").contains("no kind that can be restarted"));
+        assert_eq!((said("deploy/web"), said("--force")), (String::new(), String::new()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** what does not exist is an error that says so, never an empty answer.
 
-use crate::api::{RestartRequest, TargetRef};
+use crate::api::{RestartRequest, TargetKind, TargetRef};
 use crate::client::{Error, RestartClient};
 
 /// A workload or a request.
@@ -19,6 +19,7 @@ impl std::str::FromStr for Pick {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('/') {
+            None if text.parse::<TargetKind>().is_ok() => text.parse().map(Self::Target),
             None => Ok(Self::Request(text.to_owned())),
             Some((
                 "rr"
@@ -63,5 +64,6 @@ mod tests {
         assert_eq!("rr/web".parse(), Ok(Pick::Request("web".into())));
         assert_eq!("deploy/web".parse(), Ok(Pick::Target("deployment/web".parse().unwrap())));
         assert!("pod/web".parse::<Pick>().is_err());
+        assert!("deploy".parse::<Pick>().unwrap_err().contains("deploy/NAME"));
     }
 }

@@ -6,7 +6,7 @@ use super::args::{Format, Global};
 use super::connect::connect;
 use super::exit::Exit;
 use super::output::{colours, print_value, span};
-use super::restart::{Options, targets};
+use super::restart::{Options, targets, understood};
 use super::survey::{Survey, Where, survey};
 use crate::api::{SnapshotSource, TargetRef};
 use crate::client::Error;
@@ -41,6 +41,7 @@ pub struct Args {
 /// # Errors
 /// When the cluster cannot be reached.
 pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
+    understood(&args.targets, args.selector.as_deref())?;
     let client = connect(global).await?;
     let mut exit = Exit::Done;
     let mut values = vec![];

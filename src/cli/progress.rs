@@ -23,6 +23,8 @@ pub struct View {
     began: Instant,
     estimate: Option<i64>,
     in_flight: VecDeque<i64>,
+    /// What is said until the controller says something.
+    waits: String,
     how: How,
 }
 
@@ -46,7 +48,8 @@ impl View {
         let terminal = std::io::stderr().is_terminal();
         let how =
             if terminal { How::Live(Live::new()) } else { How::Lines { last: String::new(), to_stderr: quiet_output } };
-        Self { began: began(request), estimate, in_flight: VecDeque::new(), how }
+        let waits = "waiting for the controller".to_owned();
+        Self { began: began(request), estimate, in_flight: VecDeque::new(), waits, how }
     }
 
     /// The restart as it is now.
@@ -61,7 +64,7 @@ impl View {
         let estimate = status.estimated_seconds.or(self.estimate);
         let elapsed = i64::try_from(self.began.elapsed().as_secs()).unwrap_or(i64::MAX);
         match &mut self.how {
-            How::Live(live) => live.show(request, self.began, estimate, &curve(&self.in_flight)),
+            How::Live(live) => live.show(request, self.began, estimate, &curve(&self.in_flight), &self.waits),
             How::Lines { last, to_stderr } => {
                 let line = line(request);
                 if line != *last {
@@ -76,8 +79,14 @@ impl View {
     pub fn tick(&mut self, request: &RestartRequest) {
         if let How::Live(live) = &mut self.how {
             let estimate = request.status.as_ref().and_then(|status| status.estimated_seconds).or(self.estimate);
-            live.show(request, self.began, estimate, &curve(&self.in_flight));
+            live.show(request, self.began, estimate, &curve(&self.in_flight), &self.waits);
         }
+    }
+
+    /// The controller has said nothing for long.
+    pub fn unseen(&mut self, text: &str) {
+        text.clone_into(&mut self.waits);
+        self.note(text);
     }
 
     /// Something that is not the restart's own.
@@ -149,7 +158,7 @@ impl Live {
         Self { head, foot, colours }
     }
 
-    fn show(&self, request: &RestartRequest, began: Instant, estimate: Option<i64>, curve: &str) {
+    fn show(&self, request: &RestartRequest, began: Instant, estimate: Option<i64>, curve: &str, waits: &str) {
         let status = request.status.clone().unwrap_or_default();
         let (done, all) = pods(&status.progress).unwrap_or((0, 0));
         self.head.set_length(all.max(1));
@@ -159,7 +168,7 @@ impl Live {
         let about = estimate.map(|seconds| format!(" of about {}", span(seconds))).unwrap_or_default();
         let elapsed = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
         self.head.set_message(format!("{done}/{all} pods{in_flight}  {}{about}", span(elapsed)));
-        let waits = if status.message.is_empty() { "waiting for the controller" } else { &status.message };
+        let waits = if status.message.is_empty() { waits } else { &status.message };
         self.foot.set_message(paint(waits, "2", self.colours));
     }
 }

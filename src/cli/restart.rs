@@ -27,7 +27,7 @@ pub struct Args {
     pub targets: Vec<String>,
     #[command(flatten)]
     pub how: How,
-    /// Follow each restart to its end; the default on a terminal, and with several workloads
+    /// Follow each restart to its end; the default on a terminal, with several workloads, and with --wait-timeout
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub wait: Option<bool>,
     #[command(flatten)]
@@ -172,36 +172,53 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     if args.name.is_some() && args.targets.len() > 1 {
         return Err(Error::Invalid("--name goes with one workload".to_owned()));
     }
+    understood(&args.targets, args.selector.as_deref())?;
     let client = connect(global).await?;
     let targets = targets(&client, &args.targets, args.selector.as_deref()).await?;
     let follows = args.dry_run == DryRun::None
-        && args.wait.unwrap_or_else(|| targets.len() > 1 || std::io::stderr().is_terminal());
+        && follows(args.wait, &args.limit, targets.len() > 1 || std::io::stderr().is_terminal());
     if !follows && targets.len() > 1 && args.dry_run == DryRun::None {
         eprintln!("warning: --wait=false with several workloads: all are asked for at once, not in order");
     }
+    let follow = Follow { client: &client, global, wait: &args.limit, format: args.output };
     let mut asked = vec![];
+    let mut ended = Ok(Exit::Done);
     for (number, target) in targets.iter().enumerate() {
-        let mut ask = args.how.options.ask(target.clone(), args.how.reason.as_deref().unwrap_or_default())?;
-        ask.name.clone_from(&args.name);
-        ask.dry_run = args.dry_run == DryRun::Server;
-        let follow = Follow { client: &client, global, wait: &args.limit, format: args.output };
-        let (exit, request) = ask_and_follow(&follow, follows, &ask).await?;
-        asked.push(request);
-        if exit != Exit::Done {
-            let left = targets.len() - number - 1;
-            if left > 0 {
-                eprintln!("stopped: {left} more not asked for ({})", listed(&targets[number + 1..]));
-            }
-            print_all(args, &asked)?;
-            return Ok(exit);
+        ended = one(args, &follow, follows, target, &mut asked).await;
+        let left = &targets[number + 1..];
+        if matches!(ended, Ok(Exit::Done)) {
+            continue;
         }
+        if !left.is_empty() {
+            eprintln!("stopped at {target}: {} more not asked for ({})", left.len(), listed(left));
+        }
+        break;
     }
-    print_all(args, &asked)?;
-    Ok(Exit::Done)
+    if args.output.for_programs() && !asked.is_empty() {
+        print_objects(args.output, &asked)?;
+    }
+    ended
 }
 
-fn print_all(args: &Args, asked: &[RestartRequest]) -> Result<(), Error> {
-    if args.output.for_programs() { print_objects(args.output, asked) } else { Ok(()) }
+/// One of several.
+async fn one(
+    args: &Args,
+    follow: &Follow<'_>,
+    follows: bool,
+    target: &TargetRef,
+    asked: &mut Vec<RestartRequest>,
+) -> Result<Exit, Error> {
+    let mut ask = args.how.options.ask(target.clone(), args.how.reason.as_deref().unwrap_or_default())?;
+    ask.name.clone_from(&args.name);
+    ask.dry_run = args.dry_run == DryRun::Server;
+    let (exit, request) = ask_and_follow(follow, follows, &ask).await?;
+    asked.push(request);
+    Ok(exit)
+}
+
+/// Whether to follow to the end: as was said, else when there is a limit to it, else by `default`.
+pub fn follows(wait: Option<bool>, limit: &Wait, default: bool) -> bool {
+    wait.unwrap_or(limit.wait_timeout.is_some() || default)
 }
 
 fn listed(targets: &[TargetRef]) -> String {
@@ -232,6 +249,28 @@ pub async fn ask_and_follow(follow: &Follow<'_>, follows: bool, ask: &Ask) -> Re
     Ok((Exit::Done, asked.request))
 }
 
+/// Workloads, or with a selector kinds.
+type Named = (Vec<TargetRef>, Vec<TargetKind>);
+
+/// What the words say, before any cluster is asked.
+///
+/// # Errors
+/// When they say nothing, or name what is no workload.
+pub fn understood(words: &[String], selector: Option<&str>) -> Result<Named, Error> {
+    if selector.is_some() {
+        let kinds: Result<Vec<TargetKind>, String> = words.iter().map(|word| word.parse()).collect();
+        let kinds = kinds.map_err(|why| Error::Invalid(format!("with -l only kinds are named: {why}")))?;
+        return Ok((vec![], if kinds.is_empty() { TargetKind::ALL.to_vec() } else { kinds }));
+    }
+    let targets: Result<Vec<TargetRef>, String> = words.iter().map(|word| word.parse()).collect();
+    match targets.map_err(Error::Invalid)? {
+        none if none.is_empty() => {
+            Err(Error::Invalid("which workload? Write deployment/NAME, or -l LABEL=VALUE".to_owned()))
+        }
+        targets => Ok((targets, vec![])),
+    }
+}
+
 /// The workloads that are meant, in order.
 ///
 /// # Errors
@@ -241,25 +280,16 @@ pub async fn targets(
     words: &[String],
     selector: Option<&str>,
 ) -> Result<Vec<TargetRef>, Error> {
-    let Some(selector) = selector else {
-        let parsed: Result<Vec<TargetRef>, String> = words.iter().map(|word| word.parse()).collect();
-        return match parsed.map_err(Error::Invalid)? {
-            none if none.is_empty() => {
-                Err(Error::Invalid("which workload? Write deployment/NAME, or -l LABEL=VALUE".to_owned()))
-            }
-            targets => Ok(targets),
-        };
-    };
-    let kinds: Result<Vec<TargetKind>, String> = words.iter().map(|word| word.parse()).collect();
-    let kinds = kinds.map_err(|why| Error::Invalid(format!("with -l only kinds are named: {why}")))?;
-    let kinds = if kinds.is_empty() { TargetKind::ALL.to_vec() } else { kinds };
-    let mut found = vec![];
+    let (mut found, kinds) = understood(words, selector)?;
     for kind in kinds {
-        let names = names_of(client, kind, Some(selector)).await?;
+        let names = names_of(client, kind, selector).await?;
         found.extend(names.into_iter().map(|name| TargetRef { kind, name }));
     }
     if found.is_empty() {
-        return Err(Error::Invalid(format!("nothing in namespace {} has the labels {selector}", client.namespace())));
+        let (namespace, selector) = (client.namespace(), selector.unwrap_or_default());
+        return Err(Error::Invalid(format!(
+            "nothing in namespace {namespace} has the labels {selector}; look at: kubectl get deployments,statefulsets,daemonsets -n {namespace} --show-labels"
+        )));
     }
     Ok(found)
 }

@@ -8,12 +8,13 @@ use super::connect::connect;
 use super::diff::copy;
 use super::exit::Exit;
 use super::follow::Follow;
-use super::output::{Table, ago, name, print_objects, print_table};
-use super::restart::ask_and_follow;
+use super::output::{Table, ago, full_name, name, print_objects, print_table, print_value};
+use super::restart::{ask_and_follow, follows};
 use crate::api::{ConfigMapRef, Phase, RestartRequest, TargetRef};
-use crate::client::{Ask, Error, RestartClient};
+use crate::client::{Ask, Error, RestartClient, timestamp};
 use crate::controller::facts::digest;
 use kube::api::ListParams;
+use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -33,7 +34,7 @@ pub struct Args {
     /// Why; by default it says where to
     #[arg(long)]
     pub reason: Option<String>,
-    /// Follow it to its end; the default on a terminal
+    /// Follow it to its end; the default on a terminal and with --wait-timeout
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub wait: Option<bool>,
     #[command(flatten)]
@@ -63,7 +64,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     let client = connect(global).await?;
     let runs = runs(&client, &args.target).await?;
     if args.list {
-        return list(&client, &runs).await.map(|()| Exit::Done);
+        return list(&client, &runs, args.output).await.map(|()| Exit::Done);
     }
     let wanted = runs.iter().filter(|run| args.to.as_deref().is_none_or(|to| to == name(run)));
     let mut back: BTreeMap<String, Earlier> = BTreeMap::new();
@@ -87,7 +88,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
         back.into_values().map(|earlier| ConfigMapRef { name: earlier.config_map, from: Some(earlier.copy) });
     ask.spec.config.config_maps = Some(promoted.collect());
     ask.dry_run = args.dry_run == DryRun::Server;
-    let follows = !ask.dry_run && args.wait.unwrap_or_else(|| std::io::stderr().is_terminal());
+    let follows = !ask.dry_run && follows(args.wait, &args.limit, std::io::stderr().is_terminal());
     let follow = Follow { client: &client, global, wait: &args.limit, format: args.output };
     let (exit, request) = ask_and_follow(&follow, follows, &ask).await?;
     if args.output.for_programs() {
@@ -136,23 +137,30 @@ async fn differs(client: &RestartClient, earlier: &Earlier) -> Result<bool, Erro
     Ok(digest(&live) != earlier.sha256 && kept.is_some_and(|kept| digest(&kept) == earlier.sha256))
 }
 
-async fn list(client: &RestartClient, runs: &[RestartRequest]) -> Result<(), Error> {
+async fn list(client: &RestartClient, runs: &[RestartRequest], format: Format) -> Result<(), Error> {
     let mut table = Table::new(&["REQUEST", "RESULT", "STARTED", "CONFIGMAP", "COPY", "DIFFERS"]);
+    let mut values = vec![];
     for run in runs {
         let started = run.status.as_ref().and_then(|status| status.started_at.as_ref()).map(|time| time.0);
+        let result = run.phase().map(Phase::word).unwrap_or_default().to_owned();
         for earlier in contents(run) {
-            let differs = if differs(client, &earlier).await? { "yes" } else { "no, or gone" };
-            let result = run.phase().map(Phase::word).unwrap_or_default().to_owned();
+            let differs = differs(client, &earlier).await?;
+            values.push(json!({"request": earlier.run, "result": result, "startedAt": started.map(timestamp),
+                "configMap": earlier.config_map, "copy": earlier.copy, "sha256": earlier.sha256, "differs": differs}));
             table.row(vec![
                 earlier.run,
-                result,
+                result.clone(),
                 format!("{} ago", ago(started)),
                 earlier.config_map,
                 earlier.copy,
-                differs.to_owned(),
+                if differs { "yes" } else { "no, or gone" }.to_owned(),
             ]);
         }
     }
-    print_table(&table);
+    match format {
+        Format::Table | Format::Wide => print_table(&table),
+        Format::Name => runs.iter().for_each(|run| println!("{}", full_name(run))),
+        Format::Json | Format::Yaml => print_value(format, &json!({"items": values}))?,
+    }
     Ok(())
 }

@@ -55,6 +55,9 @@ impl FromStr for TargetRef {
                 Ok(Self { kind: kind.parse()?, name: name.to_owned() })
             }
             Some(_) => Err(format!("{text:?} is not KIND/NAME, such as deployment/web")),
+            None if text.parse::<TargetKind>().is_ok() => {
+                Err(format!("{text:?} is a kind without a name: write {text}/NAME, in one word"))
+            }
             None => {
                 Err(format!("{text:?} has no kind: write deployment/{text}, statefulset/{text} or daemonset/{text}"))
             }
@@ -86,6 +89,7 @@ mod tests {
     fn what_is_no_workload_is_answered_with_how_to_write_one() {
         assert!("web".parse::<TargetRef>().unwrap_err().contains("deployment/web"));
         assert!("pod/web".parse::<TargetRef>().unwrap_err().contains("use deployment, statefulset or daemonset"));
+        assert!("deploy".parse::<TargetRef>().unwrap_err().contains("deploy/NAME"));
         assert!("deploy/".parse::<TargetRef>().unwrap_err().contains("KIND/NAME"));
         assert!("a/b/c".parse::<TargetRef>().is_err());
     }

@@ -123,11 +123,40 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_goes_again() {
-        let removed = injected(&added(APP), &sidecar(), true).unwrap().text;
-        let expected = APP.replace("targetPort: http", "targetPort: 8080");
-        assert_eq!(text::documents(&removed).unwrap(), text::documents(&expected).unwrap(), "{removed}");
-        assert!(removed.contains("# pinned") && removed.contains("# to the app"), "{removed}");
+    fn what_was_added_goes_again_to_the_last_byte() {
+        let block = include_str!("../../../deploy/samples/plain.yaml").to_owned();
+        let named = block.replace("targetPort: 8080}", "targetPort: http} # by its name");
+        let none = block.replace(", targetPort: 8080", "").replace("port: 80}", "port: 8080}");
+        let lines = block.replace(
+            "    - {name: http, port: 80, targetPort: 8080}",
+            "    # for everybody\n    - name: http\n      port: 80\n      targetPort: http # to the app",
+        );
+        let other = block.replace("      containers:\n", "      initContainers:\n        # first\n        - name: first\n          image: first:1 # once\n      containers:\n");
+        let annotated = named.replace(
+            "kind: Service\nmetadata:\n",
+            "kind: Service\nmetadata:\n  annotations:\n    team: shop # whose\n",
+        );
+        let annotated_last = named.replace(
+            "kind: Service\nmetadata:\n  name: plain\n",
+            "kind: Service\nmetadata:\n  name: plain\n  annotations: {team: shop} # whose\n",
+        );
+        let shapes = [
+            ("block", block),
+            ("named", named),
+            ("none", none),
+            ("lines", lines),
+            ("other", other),
+            ("annotated", annotated),
+            ("annotated_last", annotated_last),
+            ("braces", APP.to_owned()),
+        ];
+        for (shape, text) in shapes {
+            let with = injected(&text, &sidecar(), false).unwrap();
+            let without = injected(&with.text, &sidecar(), true).unwrap();
+            let notes: Vec<&String> = with.notes.iter().chain(&without.notes).collect();
+            assert!(!notes.iter().any(|note| note.contains("anew")), "{shape}: {notes:?}");
+            assert_eq!(without.text, text, "{shape}: {}", with.text);
+        }
     }
 
     #[test]

@@ -61,22 +61,28 @@ fn set(text: &Mapping, key: &str, value: &Value) -> Option<()> {
     match value {
         Value::String(word) => text.set(key, word.as_str()),
         Value::Number(number) => text.set(key, number.as_i64()?),
-        Value::Mapping(_) => text.set(key, written(value)?.as_mapping()?),
-        Value::Sequence(_) => text.set(key, written(value)?.as_sequence()?),
+        Value::Mapping(_) => text.set(key, written(value, in_braces(text))?.as_mapping()?),
+        Value::Sequence(_) => text.set(key, written(value, in_braces(text))?.as_sequence()?),
         Value::Null | Value::Bool(_) | Value::Tagged(_) => return None,
     }
     Some(())
 }
 
-fn written(value: &Value) -> Option<Document> {
-    Document::from_str(&serde_yaml::to_string(value).ok()?).ok()
+/// `{name: web}`: what is put into it must be written so too, for which JSON will do.
+fn in_braces(text: &Mapping) -> bool {
+    text.to_string().trim_start().starts_with('{')
+}
+
+fn written(value: &Value, in_braces: bool) -> Option<Document> {
+    let text = if in_braces { serde_json::to_string(value).ok()? } else { serde_yaml::to_string(value).ok()? };
+    Document::from_str(&text).ok()
 }
 
 /// One more or one less at the beginning, and changes of the others.
 fn sequence(text: &Sequence, before: &[Value], after: &[Value]) -> Option<()> {
     let (mut old, mut new) = (before, after);
     if after.len() == before.len() + 1 {
-        text.insert(0, written(&after[0])?.as_mapping()?);
+        text.insert(0, written(&after[0], text.to_string().trim_start().starts_with('['))?.as_mapping()?);
         new = &after[1..];
     } else if before.len() == after.len() + 1 {
         let gone = before.iter().position(|item| !after.contains(item))?;

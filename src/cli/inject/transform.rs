@@ -7,6 +7,9 @@ use crate::api::names::{SIDECAR_CONTAINER, SIDECAR_LABEL};
 use crate::wire::ADMIN_PORT;
 use serde_yaml::{Mapping, Value};
 
+/// On a Service: where its ports led that did not name the app's port by its number, `PORT=NAME` each, the name empty where
+/// there was none.
+const FORMER_TARGETS: &str = "restart-controller.dev/former-target-ports";
 /// Where the sidecar takes the traffic.
 const TRAFFIC_PORT: u64 = 8012;
 const WAIT_PATH: &str = "/wait-drained";
@@ -41,7 +44,7 @@ pub fn add(documents: &mut [Value], sidecar: &Sidecar) -> Result<Vec<String>, St
     }
     for (labels, port) in moved {
         for service in documents.iter_mut().filter(|document| selects(document, &labels)) {
-            notes.extend(aim(service, &port, TRAFFIC_PORT));
+            notes.extend(aim_at_sidecar(service, &port));
         }
     }
     Ok(notes)
@@ -58,10 +61,9 @@ pub fn remove(documents: &mut [Value]) -> Vec<String> {
         notes.push(format!("{named}: sidecar removed"));
         moved.extend(port.map(|port| (labels(template), port)));
     }
-    let sidecar = AppPort { number: TRAFFIC_PORT, names: vec![] };
     for (labels, port) in moved {
         for service in documents.iter_mut().filter(|document| selects(document, &labels)) {
-            notes.extend(aim(service, &sidecar, port));
+            notes.extend(aim_at_app(service, port));
         }
     }
     notes
@@ -222,23 +224,77 @@ fn selects(document: &Value, labels: &Mapping) -> bool {
         })
 }
 
-/// Lets the ports of a Service that lead to `from` lead to `to`.
-fn aim(service: &mut Value, from: &AppPort, to: u64) -> Vec<String> {
-    let named = named(service);
+fn service_ports(service: &mut Value) -> impl Iterator<Item = &mut Value> {
     let ports = service.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_sequence_mut);
-    let mut notes = vec![];
-    for port in ports.into_iter().flatten() {
-        let leads = match port.get("targetPort") {
-            None => port.get("port").and_then(Value::as_u64) == Some(from.number),
-            Some(Value::String(name)) => from.names.contains(name),
-            Some(number) => number.as_u64() == Some(from.number),
+    ports.into_iter().flatten()
+}
+
+/// Lets the ports of a Service that lead to the app lead to the sidecar.
+fn aim_at_sidecar(service: &mut Value, app: &AppPort) -> Vec<String> {
+    let (named, mut notes, mut former) = (named(service), vec![], vec![]);
+    for port in service_ports(service) {
+        let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
+        let (leads, name) = match port.get("targetPort") {
+            None => (number == app.number, Some(String::new())),
+            Some(Value::String(name)) => (app.names.contains(name), Some(name.clone())),
+            Some(target) => (target.as_u64() == Some(app.number), None),
         };
-        if leads && from.number != to {
-            port["targetPort"] = Value::from(to);
-            notes.push(format!("{named}: targetPort {to}"));
+        if leads {
+            port["targetPort"] = Value::from(TRAFFIC_PORT);
+            notes.push(format!("{named}: targetPort {TRAFFIC_PORT}"));
+            former.extend(name.map(|name| format!("{number}={name}")));
+        }
+    }
+    if !former.is_empty()
+        && let Some(annotations) = mapping(service, "metadata").and_then(|metadata| mapping(metadata, "annotations"))
+    {
+        annotations[FORMER_TARGETS] = Value::from(former.join(","));
+    }
+    notes
+}
+
+/// Lets the ports of a Service that lead to the sidecar lead to where they led before.
+fn aim_at_app(service: &mut Value, app: u64) -> Vec<String> {
+    let (named, mut notes, former) = (named(service), vec![], former(service));
+    for port in service_ports(service) {
+        if port.get("targetPort").and_then(Value::as_u64) != Some(TRAFFIC_PORT) {
+            continue;
+        }
+        let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
+        let target = match former.iter().find(|(port, _)| *port == number) {
+            Some((_, name)) if name.is_empty() => None,
+            Some((_, name)) => Some(Value::from(name.clone())),
+            None => Some(Value::from(app)),
+        };
+        let Some(port) = port.as_mapping_mut() else { continue };
+        match target {
+            Some(target) => {
+                notes.push(format!(
+                    "{named}: targetPort {}",
+                    target.as_str().map_or_else(|| app.to_string(), str::to_owned)
+                ));
+                port.insert("targetPort".into(), target);
+            }
+            None => {
+                notes.push(format!("{named}: no targetPort"));
+                port.shift_remove("targetPort");
+            }
         }
     }
     notes
+}
+
+/// What was noted when the Service was aimed at the sidecar; the note goes.
+fn former(service: &mut Value) -> Vec<(u64, String)> {
+    let Some(metadata) = service.get_mut("metadata").and_then(Value::as_mapping_mut) else { return vec![] };
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_mapping_mut) else { return vec![] };
+    let Some(noted) = annotations.shift_remove(FORMER_TARGETS) else { return vec![] };
+    if annotations.is_empty() {
+        metadata.shift_remove("annotations");
+    }
+    let entry =
+        |entry: &str| entry.split_once('=').and_then(|(port, name)| Some((port.parse().ok()?, name.to_owned())));
+    noted.as_str().unwrap_or_default().split(',').filter_map(entry).collect()
 }
 
 fn parsed(text: &str) -> Result<Value, String> {

@@ -25,7 +25,11 @@ pub async fn addresses(host: &Host, namespace: &str) -> Result<Vec<IpAddr>, Stri
     }
 }
 
-async fn resolved(name: &str) -> Result<Vec<IpAddr>, String> {
+/// The addresses that /etc/hosts and the servers of /etc/resolv.conf know, of which none is judged.
+///
+/// # Errors
+/// A sentence that names the host.
+pub async fn resolved(name: &str) -> Result<Vec<IpAddr>, String> {
     let unknown = |why: String| format!("{name} cannot be resolved: {why}");
     // Made anew each time: the configuration is read as it is now, and no answer outlives the question.
     let resolver = TokioResolver::builder_tokio()

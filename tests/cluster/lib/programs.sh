@@ -39,8 +39,9 @@ describe() {
     h2spec) module=h2spec path=github.com/summerwind/h2spec package=$path/cmd/h2spec ;;
     helm) module=helm path=helm.sh/helm/v4 package=$path/cmd/helm ;;
     flux-kustomize) module=flux-kustomize path=github.com/fluxcd/kustomize-controller package=$path ;;
+    krew) module=krew path=sigs.k8s.io/krew package=$path/cmd/krew ;;
     promtool) module=promtool path=github.com/prometheus/prometheus package=$path/cmd/promtool tags=remove_all_sd ;;
-    *) die "there is no program $1; known: $PROGRAMS h2spec helm promtool flux-kustomize" ;;
+    *) die "there is no program $1; known: $PROGRAMS h2spec helm promtool flux-kustomize krew" ;;
   esac
   version=$(awk -v path="$path" '$1 == path { print $2 }' "$HERE/tools/$module/go.mod")
   [[ -n $version ]] || die "tools/$module/go.mod does not require $path"

@@ -1,0 +1,49 @@
+# The program as it is distributed: installed by krew from its archive and manifest, and taken off again. Sourced by ../story.
+# shellcheck shell=bash disable=SC2154 # words of ../story
+
+krew_installs_it() {
+  local archive
+  archive=$(echo "$PLUGIN"/kubectl-restart_v*_linux_*.tar.gz)
+  sed 's/sha256: ..../sha256: 0000/' "$PLUGIN/restart.yaml" >"$WORK/forged.yaml"
+  ! kubectl krew install --manifest="$WORK/forged.yaml" --archive="$archive" </dev/null >"$said" 2>&1 || die "an archive with another digest was installed"
+  says 'checksum does not match'
+  quietly kubectl krew install --manifest="$PLUGIN/restart.yaml" --archive="$archive" </dev/null
+  says 'Installed plugin: restart' 'kubectl restart doctor'
+  kubectl restart --help >"$said"
+  says 'Restart a workload without losing one request'
+  kubectl restart completion bash | bash -n
+  kubectl restart completion kubectl >"$KREW_ROOT/bin/kubectl_complete-restart"
+  chmod +x "$KREW_ROOT/bin/kubectl_complete-restart"
+  cmp "$KREW_ROOT/bin/kubectl_complete-restart" "$KREW_ROOT"/store/restart/v*/kubectl_complete-restart || die "the archive's completion is another"
+  grep -q 'Restart a workload' "$KREW_ROOT"/store/restart/v*/man/kubectl-restart.1 || die "no manual pages"
+  [[ -s $(echo "$KREW_ROOT"/store/restart/v*/LICENSE) ]] || die "no licence"
+}
+
+it_needs_nothing_beside_it_and_finds_the_api_server_by_name() {
+  local root=$work/root
+  mkdir -p "$root/etc"
+  cp "$(readlink -f "$KREW_ROOT/bin/kubectl-restart")" "$root/"
+  printf '127.0.0.1 localhost\n192.0.2.10 kubernetes\n' >"$root/etc/hosts"
+  printf 'nameserver 10.96.0.10\n' >"$root/etc/resolv.conf"
+  local name
+  for name in localhost:6443 kubernetes:6443 kubernetes.default.svc.cluster.local:443; do
+    kubectl config view --raw --flatten | sed "s#server: .*#server: https://$name#" >"$root/kubeconfig"
+    quietly chroot "$root" /kubectl-restart status -n kube-system --kubeconfig /kubeconfig
+    says 'No restarts in namespace kube-system.'
+  done
+  sed -i 's#server: .*#server: https://nowhere.invalid#' "$root/kubeconfig"
+  ! chroot "$root" /kubectl-restart status --kubeconfig /kubeconfig >"$said" 2>&1 || die "nowhere was found"
+  says 'error: ' 'nowhere.invalid'
+}
+
+what_is_not_installed_is_said() {
+  ends_with 1 status
+  says 'restart-controller is not installed'
+  ends_with 1 doctor deploy/plain
+  says 'no  the definitions are installed' 'install restart-controller'
+}
+
+krew_takes_it_off_again() {
+  quietly kubectl krew uninstall restart
+  ! kubectl restart --help >"$said" 2>&1 || die "it is there still"
+}
