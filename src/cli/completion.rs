@@ -5,7 +5,7 @@
 use super::args::Global;
 use super::connect::connect;
 use super::exit::Exit;
-use super::restart::names_of;
+use super::workloads::names_of;
 use crate::api::TargetKind;
 use crate::client::Error;
 use clap::{Arg, Command};

@@ -25,6 +25,7 @@ mod status;
 mod survey;
 mod undo;
 mod watch;
+mod workloads;
 
 pub use exit::Exit;
 

@@ -3,6 +3,7 @@
 //! **Invariant:** what comes out means exactly what `transform` made of it; comments and layout stay wherever an edit in
 //! place gives that meaning, else the document is written anew, and it is said.
 
+mod services;
 mod text;
 mod transform;
 

@@ -3,15 +3,13 @@
 //! **Invariant:** the same container as in deploy/samples and as the injecting policy makes; the workload's own hooks are
 //! never overwritten; what is already there is left as it is.
 
+use super::services::{AppPort, aim_at_app, aim_at_sidecar, selects};
 use crate::api::names::{SIDECAR_CONTAINER, SIDECAR_LABEL};
 use crate::wire::ADMIN_PORT;
 use serde_yaml::{Mapping, Value};
 
-/// On a Service: where its ports led that did not name the app's port by its number, `PORT=NAME` each, the name empty where
-/// there was none.
-const FORMER_TARGETS: &str = "restart-controller.dev/former-target-ports";
 /// Where the sidecar takes the traffic.
-const TRAFFIC_PORT: u64 = 8012;
+pub const TRAFFIC_PORT: u64 = 8012;
 const WAIT_PATH: &str = "/wait-drained";
 
 /// The sidecar to add.
@@ -69,20 +67,14 @@ pub fn remove(documents: &mut [Value]) -> Vec<String> {
     notes
 }
 
-/// The app's port, by number and by its names.
-#[derive(Clone, Debug)]
-struct AppPort {
-    number: u64,
-    names: Vec<String>,
-}
-
 fn is_workload(document: &Value) -> bool {
     let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
     let group = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     group == "apps/v1" && ["Deployment", "StatefulSet", "DaemonSet"].contains(&kind)
 }
 
-fn named(document: &Value) -> String {
+/// Kind and name, as notes say it.
+pub fn named(document: &Value) -> String {
     let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
     let name = document.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Value::as_str);
     format!("{kind} {}", name.unwrap_or_default())
@@ -162,7 +154,7 @@ fn add_to(template: &mut Value, sidecar: &Sidecar) -> Result<(), String> {
 }
 
 /// The mapping under `key`, made if there is none.
-fn mapping<'a>(parent: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+pub fn mapping<'a>(parent: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     let value = parent.as_mapping_mut()?.entry(key.into()).or_insert_with(|| Value::Mapping(Mapping::new()));
     value.is_mapping().then_some(value)
 }
@@ -214,87 +206,6 @@ fn remove_from(template: &mut Value) {
             app.shift_remove("lifecycle");
         }
     }
-}
-
-fn selects(document: &Value, labels: &Mapping) -> bool {
-    let selector = document.get("spec").and_then(|spec| spec.get("selector")).and_then(Value::as_mapping);
-    document.get("kind").and_then(Value::as_str) == Some("Service")
-        && selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        })
-}
-
-fn service_ports(service: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let ports = service.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_sequence_mut);
-    ports.into_iter().flatten()
-}
-
-/// Lets the ports of a Service that lead to the app lead to the sidecar.
-fn aim_at_sidecar(service: &mut Value, app: &AppPort) -> Vec<String> {
-    let (named, mut notes, mut former) = (named(service), vec![], vec![]);
-    for port in service_ports(service) {
-        let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
-        let (leads, name) = match port.get("targetPort") {
-            None => (number == app.number, Some(String::new())),
-            Some(Value::String(name)) => (app.names.contains(name), Some(name.clone())),
-            Some(target) => (target.as_u64() == Some(app.number), None),
-        };
-        if leads {
-            port["targetPort"] = Value::from(TRAFFIC_PORT);
-            notes.push(format!("{named}: targetPort {TRAFFIC_PORT}"));
-            former.extend(name.map(|name| format!("{number}={name}")));
-        }
-    }
-    if !former.is_empty()
-        && let Some(annotations) = mapping(service, "metadata").and_then(|metadata| mapping(metadata, "annotations"))
-    {
-        annotations[FORMER_TARGETS] = Value::from(former.join(","));
-    }
-    notes
-}
-
-/// Lets the ports of a Service that lead to the sidecar lead to where they led before.
-fn aim_at_app(service: &mut Value, app: u64) -> Vec<String> {
-    let (named, mut notes, former) = (named(service), vec![], former(service));
-    for port in service_ports(service) {
-        if port.get("targetPort").and_then(Value::as_u64) != Some(TRAFFIC_PORT) {
-            continue;
-        }
-        let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
-        let target = match former.iter().find(|(port, _)| *port == number) {
-            Some((_, name)) if name.is_empty() => None,
-            Some((_, name)) => Some(Value::from(name.clone())),
-            None => Some(Value::from(app)),
-        };
-        let Some(port) = port.as_mapping_mut() else { continue };
-        match target {
-            Some(target) => {
-                notes.push(format!(
-                    "{named}: targetPort {}",
-                    target.as_str().map_or_else(|| app.to_string(), str::to_owned)
-                ));
-                port.insert("targetPort".into(), target);
-            }
-            None => {
-                notes.push(format!("{named}: no targetPort"));
-                port.shift_remove("targetPort");
-            }
-        }
-    }
-    notes
-}
-
-/// What was noted when the Service was aimed at the sidecar; the note goes.
-fn former(service: &mut Value) -> Vec<(u64, String)> {
-    let Some(metadata) = service.get_mut("metadata").and_then(Value::as_mapping_mut) else { return vec![] };
-    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_mapping_mut) else { return vec![] };
-    let Some(noted) = annotations.shift_remove(FORMER_TARGETS) else { return vec![] };
-    if annotations.is_empty() {
-        metadata.shift_remove("annotations");
-    }
-    let entry =
-        |entry: &str| entry.split_once('=').and_then(|(port, name)| Some((port.parse().ok()?, name.to_owned())));
-    noted.as_str().unwrap_or_default().split(',').filter_map(entry).collect()
 }
 
 fn parsed(text: &str) -> Result<Value, String> {
