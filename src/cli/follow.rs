@@ -112,9 +112,25 @@ impl Follow<'_> {
         }
     }
 
-    fn options(&self) -> String {
-        let context = self.global.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default();
-        format!(" -n {}{context}", self.client.namespace())
+    /// The same cluster, as the same user.
+    #[must_use]
+    pub fn options(&self) -> String {
+        let Global { namespace: _, context, kubeconfig, as_user, as_group } = self.global;
+        let mut options = format!(" -n {}", self.client.namespace());
+        let mut add = |option: &str, value: &str| options.extend([" ", option, " ", value]);
+        if let Some(context) = context {
+            add("--context", context);
+        }
+        if let Some(file) = kubeconfig {
+            add("--kubeconfig", &file.display().to_string());
+        }
+        if let Some(user) = as_user {
+            add("--as", user);
+        }
+        for group in as_group {
+            add("--as-group", group);
+        }
+        options
     }
 
     fn verdict(&self, request: &RestartRequest) {

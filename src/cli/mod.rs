@@ -95,6 +95,7 @@ enum Verb {
 /// Parses the arguments, does what they say, and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    end_with_the_reader();
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         alone(&matches)?;
         Cli::from_arg_matches(&matches)
@@ -111,6 +112,20 @@ pub fn main() -> ExitCode {
             if error.use_stderr() { Exit::Error.into() } else { Exit::Done.into() }
         }
     }
+}
+
+/// Whoever reads the output may have read enough, as `head` has, or have no room for it: neither is a fault of the program.
+fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        match text.and_then(|text| text.strip_prefix("failed printing to stdout: ")) {
+            // What a shell says of a program that SIGPIPE has ended.
+            Some(why) if why.contains("Broken pipe") => std::process::exit(141),
+            Some(why) => std::process::exit(failed(&format!("standard output: {why}")).code().into()),
+            None => usual(panic),
+        }
+    }));
 }
 
 /// A first word that is neither a command nor a workload: without a reason, that is what is wrong with it.

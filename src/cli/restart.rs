@@ -240,7 +240,7 @@ pub async fn ask_and_follow(follow: &Follow<'_>, follows: bool, ask: &Ask) -> Re
         return follow.follow(asked.request, Some(asked.estimated_time)).await;
     }
     if !ask.dry_run && for_people {
-        eprintln!("Follow it:    kubectl restart watch {} -n {}", name(&asked.request), follow.client.namespace());
+        eprintln!("Follow it:    kubectl restart watch {}{}", name(&asked.request), follow.options());
     }
     Ok((Exit::Done, asked.request))
 }
