@@ -184,8 +184,9 @@ fn next(error: &Error) -> String {
         Error::Kube { .. } if error.status() == Some(403) => {
             "\nAsk for the right, or look at what is missing: kubectl restart doctor KIND/NAME".to_owned()
         }
-        Error::Kube { .. } if error.status() == Some(404) && !error.to_string().contains("not found in") => {
-            "\nIf that is not about one object, restart-controller is not installed here: kubectl restart doctor says so"
+        // Not one object is missing, but the kind.
+        Error::Kube { .. } if error.status() == Some(404) && error.to_string().ends_with("404 page not found") => {
+            "\nrestart-controller is not installed in this cluster, or it is another one than you mean: kubectl config current-context"
                 .to_owned()
         }
         Error::Kube { .. } | Error::NoTarget { .. } | Error::CannotCancel(_) | Error::Invalid(_) => String::new(),

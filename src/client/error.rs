@@ -84,13 +84,13 @@ impl Error {
 /// The API server's sentence, and what helps where it names no way out.
 #[must_use]
 pub fn sentence(status: &kube::core::Status) -> String {
-    let message = &status.message;
+    let message = status.message.trim_end();
     if message.contains("exceeded quota") && message.contains("count/restartrequests") {
         format!(
             "{message}; requests that have ended count, too: delete some of them, or let them go by ttlSecondsAfterFinished"
         )
     } else {
-        message.clone()
+        message.to_owned()
     }
 }
 
