@@ -7,6 +7,15 @@ krew_installs_it() {
   sed 's/sha256: ..../sha256: 0000/' "$PLUGIN/restart.yaml" >"$WORK/forged.yaml"
   ! kubectl krew install --manifest="$WORK/forged.yaml" --archive="$archive" </dev/null >"$said" 2>&1 || die "an archive with another digest was installed"
   says 'checksum does not match'
+  # An index of one plugin: krew reads the manifest from it as from its own.
+  mkdir -p "$work/index/plugins"
+  cp "$PLUGIN/restart.yaml" "$work/index/plugins/"
+  quietly git -C "$work/index" init
+  quietly git -C "$work/index" add plugins
+  quietly git -C "$work/index" -c user.name=test -c user.email=test@localhost commit --message index
+  quietly kubectl krew index add default "file://$work/index"
+  quietly kubectl krew search restart
+  says 'Restart workloads without losing a request'
   quietly kubectl krew install --manifest="$PLUGIN/restart.yaml" --archive="$archive" </dev/null
   says 'Installed plugin: restart' 'kubectl restart doctor'
   kubectl restart --help >"$said"
@@ -20,21 +29,23 @@ krew_installs_it() {
 }
 
 it_needs_nothing_beside_it_and_finds_the_api_server_by_name() {
-  local root=$work/root
-  mkdir -p "$root/etc"
+  local name root=$work/root
+  mkdir -p "$root/etc" "$root/dev"
   cp "$(readlink -f "$KREW_ROOT/bin/kubectl-restart")" "$root/"
   printf '127.0.0.1 localhost\n192.0.2.10 kubernetes\n' >"$root/etc/hosts"
   printf 'nameserver 10.96.0.10\n' >"$root/etc/resolv.conf"
-  local name
   for name in localhost:6443 kubernetes:6443 kubernetes.default.svc.cluster.local:443; do
     kubectl config view --raw --flatten | sed "s#server: .*#server: https://$name#" >"$root/kubeconfig"
-    quietly chroot "$root" /kubectl-restart status -n kube-system --kubeconfig /kubeconfig
+    quietly alone_in "$root" /kubectl-restart status -n kube-system --kubeconfig /kubeconfig
     says 'No restarts in namespace kube-system.'
   done
   sed -i 's#server: .*#server: https://nowhere.invalid#' "$root/kubeconfig"
-  ! chroot "$root" /kubectl-restart status --kubeconfig /kubeconfig >"$said" 2>&1 || die "nowhere was found"
+  ! alone_in "$root" /kubectl-restart status --kubeconfig /kubeconfig >"$said" 2>&1 || die "nowhere was found"
   says 'error: ' 'nowhere.invalid'
 }
+# With this directory as the whole file system, but for /dev.
+# shellcheck disable=SC2016 # for the shell inside
+alone_in() { unshare --mount bash -c 'mount --bind /dev "$1/dev" && exec chroot "$@"' - "$@"; }
 
 what_is_not_installed_is_said() {
   ends_with 1 status

@@ -1,7 +1,7 @@
-# Deployment plain of namespace shop, one after the other: every verb, and the progress in a terminal. Sourced by ../story.
+# One Deployment: every verb, and the progress in a terminal. Sourced by ../story.
 # shellcheck shell=bash disable=SC2154 # words of ../story
 
-the_sidecar_is_injected_into_yaml_and_comments_stay() {
+the_sidecar_is_injected() {
   space
   with_images <deploy/samples/plain.yaml | sed -e 's/replicas: 3/replicas: 1/' >"$work/app.yaml"
   ends_with 0 inject -f "$work/app.yaml" --in-place --image "$SIDECAR_IMAGE"
@@ -86,9 +86,9 @@ on_screen() { # PATTERN
 
 a_wait_that_runs_out_has_code_two_and_cancel_works_until_a_pod_is_touched() {
   ends_with 2 deploy/plain --reason long --soak 6s --name long --wait --wait-timeout 4s
-  says 'is not over after 4s' 'kubectl restart watch long -n shop'
+  says 'is not over after 4s' "kubectl restart watch long -n $NS"
   ends_with 1 deploy/plain "${quick[@]}"
-  says 'RESTART_001: deployment/plain is already being restarted by shop/long'
+  says "RESTART_001: deployment/plain is already being restarted by $NS/long" "kubectl restart watch long -n $NS" '--queue'
   ends_with 1 cancel long
   says 'RESTART_002' 'goes on to a safe end'
   ends_with 0 deploy/plain "${quick[@]}" --name queued --queue --wait=false
