@@ -49,7 +49,11 @@ impl ApiError {
 
     /// There is no such restart.
     pub fn no_such_run(namespace: &str, name: &str) -> Self {
-        let message = format!("there is no restart {name} in namespace {namespace}");
+        Self::not_there(format!("there is no restart {name} in namespace {namespace}"))
+    }
+
+    /// There is no such restart, but perhaps another.
+    pub fn not_there(message: impl Into<String>) -> Self {
         Self::with(StatusCode::NOT_FOUND, Code::InvalidSpec, message)
     }
 

@@ -66,7 +66,7 @@ impl Named {
         let (kind, name) = (self.kind.unwrap_or(workload.kind), self.name.as_ref().unwrap_or(&workload.name));
         let same = kind == workload.kind && *name == workload.name;
         let message = || format!("{id} is a restart of {workload}, not of {}/{name}", kind.short());
-        if same { Ok(()) } else { Err(ApiError::invalid(message())) }
+        if same { Ok(()) } else { Err(ApiError::not_there(message())) }
     }
 }
 
