@@ -66,11 +66,11 @@ fn say(target: Option<&TargetRef>, lines: &[Line], hold: Option<&str>) {
         println!("  A restart would wait first: {hold}");
     }
     let wrong = lines.iter().filter(|line| line.found == Found::Refused).count();
-    let what = target.map_or_else(|| "Restarts".to_owned(), ToString::to_string);
-    if wrong == 0 {
-        println!("{what} can be restarted.");
-    } else {
-        println!("{what} cannot be restarted: {wrong} thing(s) are not as they must be.");
+    let what = target.map_or_else(|| "A workload".to_owned(), ToString::to_string);
+    match (wrong, target) {
+        (0, Some(_)) => println!("{what} can be restarted."),
+        (0, None) => println!("Workloads can be restarted here; name one to look at it, too."),
+        _ => println!("{what} cannot be restarted: {wrong} thing(s) are not as they must be."),
     }
 }
 
@@ -107,7 +107,10 @@ async fn running(client: &RestartClient, place: &Where) -> Line {
             None,
             format!("none of its pods in namespace {namespace} is ready; look at: kubectl -n {namespace} get pods"),
         ),
-        Err(error) => Line::unknown(what, error.to_string()),
+        Err(source) => {
+            let error = Error::Kube { what: format!("list Deployments in namespace {namespace}"), source };
+            Line::unknown(what, error.to_string())
+        }
     }
 }
 

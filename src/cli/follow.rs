@@ -163,11 +163,9 @@ pub fn verdict(request: &RestartRequest) -> String {
         }
     };
     let word = phase(request).word();
-    format!(
-        "{target} {word}{code}: {}{back}\nStep by step: kubectl restart status {}{space}",
-        status.message,
-        name(request)
-    )
+    // What could not be put back has its own line.
+    let message = status.message.split("; not everything is as it was: ").next().unwrap_or_default();
+    format!("{target} {word}{code}: {message}{back}\nStep by step: kubectl restart status {}{space}", name(request))
 }
 
 #[cfg(test)]

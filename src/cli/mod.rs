@@ -184,6 +184,9 @@ fn next(error: &Error) -> String {
         Error::Kube { .. } if error.status() == Some(403) => {
             "\nAsk for the right, or look at what is missing: kubectl restart doctor KIND/NAME".to_owned()
         }
+        Error::Kube { source: kube::Error::Service(_) | kube::Error::HyperError(_), .. } => {
+            "\nIs this the cluster that you mean, and does it answer? kubectl cluster-info".to_owned()
+        }
         // Not one object is missing, but the kind.
         Error::Kube { .. } if error.status() == Some(404) && error.to_string().ends_with("404 page not found") => {
             "\nrestart-controller is not installed in this cluster, or it is another one than you mean: kubectl config current-context"

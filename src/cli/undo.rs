@@ -76,8 +76,10 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     if back.is_empty() {
         let of = args.to.as_ref().map(|to| format!(" of {to}")).unwrap_or_default();
         return Err(Error::Invalid(format!(
-            "{} has no earlier configuration{of} that is kept and differs from the present one; look at: kubectl restart undo {} --list",
-            args.target, args.target
+            "{} has no earlier configuration{of} that is kept and differs from the present one; look at: kubectl restart undo {} --list -n {}",
+            args.target,
+            args.target,
+            client.namespace()
         )));
     }
     let listed: Vec<String> =
@@ -122,10 +124,13 @@ fn contents(run: &RestartRequest) -> Vec<Earlier> {
     };
     let mut all = vec![];
     for entry in entries {
-        if run.phase() == Some(Phase::Completed) {
+        let after = run.phase() == Some(Phase::Completed);
+        if after {
             all.push(earlier(&entry.name, &entry.candidate, &entry.candidate_sha256));
         }
-        all.push(earlier(&entry.name, &entry.snapshot, &entry.sha256));
+        if !after || entry.sha256 != entry.candidate_sha256 {
+            all.push(earlier(&entry.name, &entry.snapshot, &entry.sha256));
+        }
     }
     all
 }

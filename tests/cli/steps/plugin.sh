@@ -41,7 +41,7 @@ it_needs_nothing_beside_it_and_finds_the_api_server_by_name() {
   done
   sed -i 's#server: .*#server: https://nowhere.invalid#' "$root/kubeconfig"
   ! alone_in "$root" /kubectl-restart status --kubeconfig /kubeconfig >"$said" 2>&1 || die "nowhere was found"
-  says 'error: ' 'nowhere.invalid'
+  says 'error: ' 'nowhere.invalid' 'kubectl cluster-info'
 }
 # With this directory as the whole file system, but for /dev.
 # shellcheck disable=SC2016 # for the shell inside
