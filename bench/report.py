@@ -84,13 +84,16 @@ def chart(results):
 
 def page(results, rounds, kept, setting):
     noise = spread(rounds[OURS], rounds[AGAIN])
+    tails = [[p99 for _, p99 in kept[name]] for name in (OURS, AGAIN)]
+    tail_noise = spread(*tails)
     return f"""# The sidecar beside other proxies
 
 Written by `make bench-sidecar`. {setting}
 
 {table(results)}
 
-The noise: ours against ours again, CPU per request, is {ratio(rounds[OURS], rounds[AGAIN]):.2f} (quartiles {noise[0]:.2f} to {noise[1]:.2f}).
+The noise: ours against ours again, CPU per request, is {ratio(rounds[OURS], rounds[AGAIN]):.2f} (quartiles {noise[0]:.2f} to {noise[1]:.2f}); p99
+in the proxy {ratio(*tails):.2f} (quartiles {tail_noise[0]:.2f} to {tail_noise[1]:.2f}).
 
 CPU per request, ours over each, the median of the rounds:
 
