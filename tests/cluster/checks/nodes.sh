@@ -71,9 +71,11 @@ pod_on() { kubectl_c get pods -l app=web --field-selector "spec.nodeName=$1" -o 
 answers() { # ADDRESS WHAT NODE: from that node's network
   [[ $(c run-on "$3" timeout 2 busybox wget -qO- "http://$1") == "$2" ]]
 }
-silent() { ! answers "$@"; }
+silent() { # ADDRESS NODE
+  [[ $(c run-on "$2" sh -c "timeout 1 busybox wget -qO- http://$1 || echo silence") == silence ]]
+}
 reaches() { until_true 5 answers "$@"; } # kube-proxy's rules follow a Service within a moment
-pod_answers() { [[ $(kubectl_c exec "$(pod_on "$3")" -- timeout 2 busybox wget -qO- "http://$1") == "$2" ]]; }
+pod_answers() { [[ $(kubectl_c exec "$(pod_on "$3")" -- busybox timeout 2 busybox wget -qO- "http://$1") == "$2" ]]; }
 
 pods_reach_pods() { # without a Service, from each pod to each
   local ip
@@ -82,10 +84,10 @@ pods_reach_pods() { # without a Service, from each pod to each
 pod_ping() { kubectl_c exec "$(pod_on "$2")" -- busybox wget -qO- "http://$1:8080"; }
 local_policy_for_nodes() { local node; for node in node0 node1 node2; do reaches "$web_local" "$node" "$node" || return 1; done; }
 local_policy_for_pods() { local node; for node in node0 node1 node2; do pod_answers web-local.default.svc.cluster.local "$node" "$node" || return 1; done; }
-local_policy_without_a_copy() { silent "$only_local" node2 node0 && pod_silent "$only_local" node1 && reaches "$only_local" node2 node2; }
-pod_silent() { ! kubectl_c exec "$(pod_on "$2")" -- timeout 1 busybox wget -qO- "http://$1"; }
+local_policy_without_a_copy() { silent "$only_local" node0 && pod_silent "$only_local" node1 && reaches "$only_local" node2 node2; }
+pod_silent() { [[ $(kubectl_c exec "$(pod_on "$2")" -- sh -c "busybox timeout 1 busybox wget -qO- http://$1 || echo silence") == silence ]]; }
 local_policy_from_outside() { # and the pod sees who asks
-  reaches "192.0.2.12:$port" node2 node0 && silent "192.0.2.11:$port" node2 node0 || return 1
+  reaches "192.0.2.12:$port" node2 node0 && silent "192.0.2.11:$port" node0 || return 1
   kubectl_c logs deployment/only | grep -F '192.0.2.10]'
 }
 
@@ -93,7 +95,7 @@ proxy_delayed() { # it alone does not know a new Service, until it goes on
   c stop kube-proxy node1 || return 1
   service late only 'type: ClusterIP' | kubectl_c apply -f - || return 1
   local late; late=$(address late)
-  reaches "$late" node2 node0 && reaches "$late" node2 node2 && silent "$late" node2 node1 || return 1
+  reaches "$late" node2 node0 && reaches "$late" node2 node2 && silent "$late" node1 || return 1
   reaches "$only" node2 node1 || return 1 # what it knew before still holds
   c continue kube-proxy node1 && reaches "$late" node2 node1
 }
@@ -104,7 +106,7 @@ kubelet_stopped() {
 }
 kubelet_continues() { c continue kubelet node2 && until_true 10 ready True node2 && until_true 15 endpoint true; }
 cable_pulled() { # between node1 and the bridge
-  c run ip link set node1 down && silent "$only" node2 node1 && reaches "$only" node2 node0 || return 1
+  c run ip link set node1 down && silent "$only" node1 && reaches "$only" node2 node0 || return 1
   c run ip link set node1 up && reaches "$only" node2 node1
 }
 crash_on_a_node() { # its pods live on and another one starts there
