@@ -109,6 +109,10 @@ cable_pulled() { # between node1 and the bridge
   c run ip link set node1 down && silent "$only" node1 && reaches "$only" node2 node0 || return 1
   c run ip link set node1 up && reaches "$only" node2 node1
 }
+machine_stalls() { # with its pods, and goes on as if nothing had been
+  c stop all node2 && silent "$only" node1 && c continue all node2 && reaches "$only" node2 node1 || return 1
+  [[ $(kubectl_c get pods -l app=only -o jsonpath='{.items[*].status.containerStatuses[0].restartCount}') == 0 ]]
+}
 crash_on_a_node() { # its pods live on and another one starts there
   c crash containerd node1 && c crash kubelet node1 || return 1
   workload new 1 'nodeSelector: {topology.kubernetes.io/zone: zone-1}' | kubectl_c apply -f - || return 1
@@ -121,8 +125,12 @@ no_cable_leads_out() { # nothing but loopback, the cable to the bridge and pods'
 }
 
 networks_of_c() { for file in "$C/pid" "$C"/node?/pid; do readlink "/proc/$(cut -d' ' -f1 "$file")/ns/net"; done; }
+machine_lost() {
+  networks_of_c | sort -u >"$work/networks"
+  [[ $(wc -l <"$work/networks") == 3 ]] && c crash all node2 && silent "$only" node1
+}
 down_with_a_stopped_component() {
-  c stop kubelet node1 && networks_of_c >"$work/networks" && [[ $(sort -u "$work/networks" | wc -l) == 3 ]] || return 1
+  c stop kubelet node1 || return 1
   c down && nothing_left "$C" && ! readlink /proc/[0-9]*/ns/net | grep -xFf "$work/networks"
 }
 three_killed_in_mid_boot() {
@@ -151,9 +159,11 @@ several_nodes() {
   check "a node without its cable reaches no other until it is plugged in" cable_pulled
   check "a stopped kubelet makes its node NotReady and its endpoint unready" kubelet_stopped
   check "when it goes on, both heal" kubelet_continues
+  check "a machine that stalls, pods and all, goes on as if nothing had been" machine_stalls
   check "containerd and kubelet of a node crash: its pods live on and another one starts" crash_on_a_node
   check "the logs of each node are its own" logs_of_a_node
   check "no packet can leave the nodes" each_node no_cable_leads_out
+  check "a machine that is lost answers no more" machine_lost
   check "down with a stopped component leaves no process, cgroup, directory or network" down_with_a_stopped_component
   check "three nodes that are killed in mid-boot leave nothing after down" three_killed_in_mid_boot
 }

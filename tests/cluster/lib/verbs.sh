@@ -8,7 +8,8 @@ nodes() { # prints the names of those that were booted
 }
 
 check_node() { # NODE
-  nodes | grep -qxF -e "$1" || die "there is no node $1 in this cluster; it has: $(nodes | xargs)"
+  local there; there=$(nodes | xargs)
+  [[ " $there " == *" $1 "* ]] || die "there is no node $1 in this cluster; it has: $there"
 }
 
 node_process() { # NODE; prints the number of its first process, or says what to do
@@ -68,9 +69,30 @@ components() { # NAME NODE; prints the numbers of the processes of that program 
   done
 }
 
+machine() { # NODE; prints the numbers of all processes of that node, its pods' too
+  local node process cgroup
+  node=/proc/$(node_process "$1")
+  cgroup=$(be_node "${1#node}"; echo "$NODE_CGROUP")
+  for process in /proc/[0-9]*; do
+    [[ $process/ns/pid -ef $node/ns/pid && $process/ns/net -ef $node/ns/net ]] && echo "${process#/proc/}"
+  done
+  grep -ls ":/$cgroup/kubepods/" /proc/[0-9]*/cgroup | cut -d/ -f3
+}
+
+# Again for what was started meanwhile, until nothing new is there.
+send_machine() { # SIGNAL NODE
+  local found before=''
+  node_process "$2" >/dev/null
+  while found=$(machine "$2" 2>/dev/null | sort -u) && [[ $found != "$before" ]]; do
+    xargs kill -s "$1" <<<"$found" 2>/dev/null || true # one that has ended by itself
+    before=$found
+  done
+}
+
 send() { # SIGNAL NAME [NODE]
   local found
   (($# > 1)) || die "which component? cluster logs lists them"
+  [[ $2 != all ]] || { send_machine "$1" "${3:-node0}"; return; }
   found=$(components "$2" "${3:-node0}")
   [[ -n $found ]] || die "no component $2 is running on ${3:-node0}; cluster logs lists them"
   xargs kill -s "$1" <<<"$found"
