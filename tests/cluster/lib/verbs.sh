@@ -69,23 +69,25 @@ components() { # NAME NODE; prints the numbers of the processes of that program 
   done
 }
 
-machine() { # NODE; prints the numbers of all processes of that node, its pods' too
-  local node process cgroup
-  node=/proc/$(node_process "$1")
-  cgroup=$(be_node "${1#node}"; echo "$NODE_CGROUP")
+machine() { # CGROUP; prints the numbers of the processes in the namespaces that send_machine holds, and of those in its pods
+  local process
   for process in /proc/[0-9]*; do
-    [[ $process/ns/pid -ef $node/ns/pid && $process/ns/net -ef $node/ns/net ]] && echo "${process#/proc/}"
+    [[ $process/ns/pid -ef /proc/self/fd/$processes && $process/ns/net -ef /proc/self/fd/$network ]] && echo "${process#/proc/}"
   done
-  grep -ls ":/$cgroup/kubepods/" /proc/[0-9]*/cgroup | cut -d/ -f3
+  grep -ls ":/$1/kubepods/" /proc/[0-9]*/cgroup | cut -d/ -f3
 }
 
 # Again for what was started meanwhile, until nothing new is there.
 send_machine() { # SIGNAL NODE
-  local found before=''
-  node_process "$2" >/dev/null
-  while found=$(machine "$2" 2>/dev/null | sort -u) && [[ $found != "$before" ]]; do
-    xargs kill -s "$1" <<<"$found" 2>/dev/null || true # one that has ended by itself
+  local first cgroup processes network found='' before=none
+  first=$(node_process "$2")
+  cgroup=$(be_node "${2#node}"; echo "$NODE_CGROUP")
+  # Held, because the process may be the first that dies.
+  exec {processes}<"/proc/$first/ns/pid" {network}<"/proc/$first/ns/net"
+  until [[ $found == "$before" ]]; do
     before=$found
+    found=$(machine "$cgroup" | sort -u) || true # grep complains of processes that have just ended
+    xargs --no-run-if-empty kill -s "$1" <<<"$found" 2>/dev/null || true # and so does kill
   done
 }
 
