@@ -19,7 +19,12 @@ node2 zone-2 192.0.2.12
 TEXT
 }
 another_size_is_refused() { local said; ! said=$(CLUSTER_NODES=2 c up 2>&1) && [[ $said == *"3 nodes"* ]]; }
-another_node_is_refused() { local said; ! said=$(c run-on node7 true 2>&1) && [[ $said == *"node0 node1 node2"* ]]; }
+another_node_is_refused() {
+  local said
+  ! said=$(c run-on node7 true 2>&1) && [[ $said == *"node0 node1 node2"* ]] || return 1
+  ! said=$(c crash kubelet node7 2>&1) && [[ $said == *"node0 node1 node2" ]] || return 1
+  ! c crash nonsense node1
+}
 load_everywhere() {
   "$HERE/mkimage" localhost/busybox:1 "$work/busybox.tar" /bin/busybox:/bin/busybox /bin/busybox:/bin/sh -- /bin/busybox sh
   c image localhost/busybox:1 "$work/busybox.tar"

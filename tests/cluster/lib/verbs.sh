@@ -60,7 +60,7 @@ load_image() { # NODE; name and tar from image
 
 components() { # NAME NODE; prints the numbers of the processes of that program on that node
   local node process parent
-  node=/proc/$(node_process "$2")
+  node=/proc/$(node_process "$2") || exit
   for process in /proc/[0-9]*; do
     [[ $process/exe -ef $BIN/$1 && $process/ns/pid -ef $node/ns/pid && $process/ns/net -ef $node/ns/net ]] || continue
     # Not a child that is about to become another program: it would stay stopped when the component goes on.
@@ -95,7 +95,7 @@ send() { # SIGNAL NAME [NODE]
   local found
   (($# > 1)) || die "which component? cluster logs lists them"
   [[ $2 != all ]] || { send_machine "$1" "${3:-node0}"; return; }
-  found=$(components "$2" "${3:-node0}")
+  found=$(components "$2" "${3:-node0}") || exit
   [[ -n $found ]] || die "no component $2 is running on ${3:-node0}; cluster logs lists them"
   xargs kill -s "$1" <<<"$found"
 }
@@ -108,5 +108,6 @@ logs() { # [NAME [NODE]]
     return
   fi
   [[ ${2:-node0} == node0 ]] || { check_node "$2"; folder+=/$2; }
+  [[ -f $folder/$1.log ]] || die "there is no log of $1 on ${2:-node0}; cluster logs lists those that there are"
   cat "$folder/$1.log"
 }
