@@ -23,6 +23,9 @@ pub const LIMIT: Duration = Duration::from_secs(2);
 /// Calls under way at any time.
 const CONCURRENT_CALLS: usize = 64;
 
+/// Refusals of a command that was signed for another moment: [`Refusal::reason`].
+const PASSING: [&str; 3] = ["WrongBoot", "WrongChallenge", "Expired"];
+
 /// Why a sidecar's answer cannot be used: its pod's count is unknown, never zero.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SidecarError {
@@ -92,6 +95,22 @@ pub enum SidecarError {
 }
 
 impl SidecarError {
+    /// Whether the sidecar refuses this controller whatever it is told: another challenge or boot id makes no difference.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => !PASSING.contains(&reason.as_str()),
+            Self::Address(_)
+            | Self::Unreachable { .. }
+            | Self::NotLeading(_)
+            | Self::Timeout { .. }
+            | Self::Malformed { .. }
+            | Self::Version { .. }
+            | Self::Mode(_)
+            | Self::WrongPod { .. } => false,
+        }
+    }
+
     /// One word for the metric's label.
     #[must_use]
     pub fn word(&self) -> &'static str {

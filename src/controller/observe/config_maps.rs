@@ -8,7 +8,7 @@ use crate::controller::error::Error;
 use crate::controller::facts::{ConfigMapFacts, digest};
 use crate::controller::gitops;
 use crate::controller::workload::Workload;
-use crate::machine::{ConfigMapView, Content};
+use crate::machine::{ConfigMapView, Content, Copied};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec};
 use kube::api::Api;
 
@@ -136,7 +136,11 @@ pub fn entry(
 /// The machine's view of one, and who else runs on it.
 #[must_use]
 pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapView {
-    let holds = |copy: Option<&ConfigMap>, sha256: &str| copy.is_some_and(|copy| digest(copy) == sha256);
+    let state = |copy: Option<&ConfigMap>, sha256: &str| match copy {
+        None => Copied::Absent,
+        Some(copy) if digest(copy) == sha256 => Copied::Held,
+        Some(_) => Copied::Altered,
+    };
     let entry = &facts.entry;
     let content = match &facts.live {
         None => Content::Missing,
@@ -144,10 +148,10 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
         Some(_) if facts.digest == entry.candidate_sha256 => Content::Candidate,
         Some(_) => Content::Other,
     };
-    let copied =
-        holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
+    let snapshot = state(facts.snapshot.as_ref(), &entry.sha256);
+    let candidate = state(facts.candidate.as_ref(), &entry.candidate_sha256);
     let applied_by = facts.live.as_ref().and_then(|live| gitops::applied_by(&live.metadata)).map(str::to_owned);
-    ConfigMapView { entry: entry.clone(), copied, content, shared_with, applied_by }
+    ConfigMapView { entry: entry.clone(), snapshot, candidate, content, shared_with, applied_by }
 }
 
 /// What the request names, or all that the pod template refers to.
