@@ -57,6 +57,9 @@ pub async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Option<ConfigMap>, 
 }
 
 async fn recorded(api: &Api<ConfigMap>, snapshot: &Snapshot, read: &mut Read) -> Result<(), Error> {
+    if !names::is_subdomain(name) {
+        return Ok(None);
+    }
     for entry in &snapshot.config_maps {
         let live = get(api, &entry.name).await?;
         let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
