@@ -13,7 +13,7 @@ use crate::api::{
 };
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::Facts;
+use crate::controller::facts::{ConfigMapFacts, Facts};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -195,7 +195,10 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
         status.handled.insert(0, HandledRun { key, result, code: outcome.and_then(|outcome| outcome.code) });
         status.handled.truncate(KEYS);
     }
-    for config in facts.config.iter().filter(|config| good.contains(&config.entry.name)) {
+    // Of a ConfigMap that the pods do not start on, only a promotion is known to be wanted.
+    let learnt =
+        |config: &&ConfigMapFacts| good.contains(&config.entry.name) && (config.referred || config.entry.promoted);
+    for config in facts.config.iter().filter(learnt) {
         let known = LastKnownGood {
             config_map: config.entry.name.clone(),
             snapshot: config.entry.candidate.clone(),

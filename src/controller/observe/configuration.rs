@@ -113,6 +113,7 @@ mod tests {
         ConfigMapFacts {
             entry,
             optional: false,
+            referred: true,
             live: None,
             from: None,
             digest: digest.into(),
