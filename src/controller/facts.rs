@@ -214,6 +214,8 @@ pub struct ConfigMapFacts {
     pub entry: SnapshotEntry,
     /// The pods start without it; said only of what the pod template refers to, before the copies are recorded.
     pub optional: bool,
+    /// The pod template refers to it.
+    pub referred: bool,
     /// The ConfigMap that the pods use.
     pub live: Option<ConfigMap>,
     /// What is promoted over it; read only until the copies are recorded.

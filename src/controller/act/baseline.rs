@@ -4,7 +4,8 @@
 //! meanwhile wins.
 
 use super::config_maps::{self, params};
-use super::history::{self, MOST_CONFIG_MAPS};
+use super::history;
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{LastKnownGood, RestartHistory, RestartHistoryStatus};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
@@ -18,7 +19,7 @@ pub async fn learn(ctx: &Context, facts: &mut Facts, good: &[String]) -> Result<
     };
     facts.history = Some(history.clone());
     let learnt: Vec<&ConfigMapFacts> =
-        facts.config.iter().filter(|config| good.contains(&config.entry.name)).take(MOST_CONFIG_MAPS).collect();
+        facts.config.iter().filter(|config| good.contains(&config.entry.name)).take(CONFIG_MAPS).collect();
     for config in &learnt {
         config_maps::copy_candidate(ctx, facts, config).await?;
     }

@@ -58,8 +58,17 @@ async fn maps(ctx: &Context, facts: &Facts) -> Result<Vec<ConfigMapFacts>, Error
         let live = live?;
         let good = known.iter().find(|good| good.config_map == wanted.name).copied();
         let entry = config_maps::entry(&wanted.name, &live, None, good, facts.workload_uid());
-        let (optional, digest) = (wanted.optional, digest(&live));
-        Some(ConfigMapFacts { entry, optional, live: Some(live), from: None, digest, snapshot: None, candidate: None })
+        let (optional, referred, digest) = (wanted.optional, wanted.referred, digest(&live));
+        Some(ConfigMapFacts {
+            entry,
+            optional,
+            referred,
+            live: Some(live),
+            from: None,
+            digest,
+            snapshot: None,
+            candidate: None,
+        })
     });
     Ok(found.collect())
 }

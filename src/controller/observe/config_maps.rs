@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** only digests leave this module for the machine and the status, never data.
 
-use crate::api::{LastKnownGood, RestartHistory, RestartRequest, Snapshot, SnapshotEntry, SnapshotSource, names};
+use crate::api::{
+    ConfigMapRef, LastKnownGood, RestartHistory, RestartRequest, Snapshot, SnapshotEntry, SnapshotSource, names,
+};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{ConfigMapFacts, digest};
@@ -20,6 +22,8 @@ pub struct Wanted {
     from: Option<String>,
     /// The pods start without it.
     pub optional: bool,
+    /// The pod template refers to it.
+    pub referred: bool,
 }
 
 /// What was read, and the names of what does not exist.
@@ -42,7 +46,7 @@ pub async fn read(
     let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), namespace);
     let mut read = Read { found: vec![], missing: vec![] };
     if let Some(snapshot) = request.status.as_ref().and_then(|status| status.snapshot.as_ref()) {
-        recorded(&api, snapshot, &mut read).await?;
+        recorded(&api, snapshot, workload, &mut read).await?;
         return Ok(read);
     }
     for wanted in wanted(request, workload) {
@@ -51,18 +55,37 @@ pub async fn read(
     Ok(read)
 }
 
-/// A ConfigMap, if it exists.
+/// A ConfigMap, if it exists. The API server takes any text for the name in a pod template; what is no name names none.
 pub async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Option<ConfigMap>, Error> {
+    if !names::is_subdomain(name) {
+        return Ok(None);
+    }
     call(format!("read ConfigMap {name}"), api.get_opt(name)).await
 }
 
-async fn recorded(api: &Api<ConfigMap>, snapshot: &Snapshot, read: &mut Read) -> Result<(), Error> {
+async fn recorded(
+    api: &Api<ConfigMap>,
+    snapshot: &Snapshot,
+    workload: Option<&Workload>,
+    read: &mut Read,
+) -> Result<(), Error> {
+    let template = of_template(workload);
     for entry in &snapshot.config_maps {
         let live = get(api, &entry.name).await?;
         let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
         let digest = live.as_ref().map(digest).unwrap_or_default();
         let entry = entry.clone();
-        read.found.push(ConfigMapFacts { entry, optional: false, live, from: None, digest, snapshot, candidate });
+        let referred = refers(&template, &entry.name);
+        read.found.push(ConfigMapFacts {
+            entry,
+            optional: false,
+            referred,
+            live,
+            from: None,
+            digest,
+            snapshot,
+            candidate,
+        });
     }
     Ok(())
 }
@@ -88,7 +111,9 @@ async fn one(
         read.missing.push(name.clone());
         return Ok(());
     }
+    // What the pods do not start on cannot have made them fail: it is never put back for that, and needs no earlier copy.
     let good = history
+        .filter(|_| wanted.referred)
         .and_then(|history| history.status.as_ref())
         .and_then(|status| status.last_known_good.iter().find(|good| good.config_map == wanted.name));
     let good = match good {
@@ -98,8 +123,8 @@ async fn one(
     let entry = entry(&wanted.name, &live, from.as_ref(), good, workload_uid);
     let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
     let digest = digest(&live);
-    let optional = wanted.optional;
-    read.found.push(ConfigMapFacts { entry, optional, live: Some(live), from, digest, snapshot, candidate });
+    let (optional, referred) = (wanted.optional, wanted.referred);
+    read.found.push(ConfigMapFacts { entry, optional, referred, live: Some(live), from, digest, snapshot, candidate });
     Ok(())
 }
 
@@ -156,13 +181,23 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
 
 /// What the request names, or all that the pod template refers to.
 pub fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> {
-    if let Some(named) = &request.spec.config.config_maps {
-        return named
-            .iter()
-            .map(|map| Wanted { name: map.name.clone(), from: map.from.clone(), optional: false })
-            .collect();
-    }
+    let template = of_template(workload);
+    let Some(named) = &request.spec.config.config_maps else { return template };
+    let wanted = |map: &ConfigMapRef| Wanted {
+        name: map.name.clone(),
+        from: map.from.clone(),
+        optional: false,
+        referred: refers(&template, &map.name),
+    };
+    named.iter().map(wanted).collect()
+}
+
+fn of_template(workload: Option<&Workload>) -> Vec<Wanted> {
     workload.and_then(Workload::pod_spec).map(referenced).unwrap_or_default()
+}
+
+fn refers(template: &[Wanted], name: &str) -> bool {
+    template.iter().any(|wanted| wanted.name == name)
 }
 
 /// Volumes, projected volumes, `envFrom` and `valueFrom`, each ConfigMap once.
@@ -172,7 +207,7 @@ fn referenced(spec: &PodSpec) -> Vec<Wanted> {
         let optional = optional.unwrap_or(false);
         match all.iter_mut().find(|wanted| wanted.name == name) {
             Some(known) => known.optional &= optional,
-            None => all.push(Wanted { name: name.to_owned(), from: None, optional }),
+            None => all.push(Wanted { name: name.to_owned(), from: None, optional, referred: true }),
         }
     };
     for volume in spec.volumes.iter().flatten() {

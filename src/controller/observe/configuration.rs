@@ -2,14 +2,12 @@
 //!
 //! **Invariant:** pure; a copy that does not exist is never the reason of anything but a refusal before the first write.
 
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{Code, SnapshotSource};
 use crate::controller::config::Restart;
 use crate::controller::facts::{ConfigMapFacts, Facts};
 use crate::controller::observe::check::{Finding, verdict};
 use crate::controller::observe::validate;
-
-/// Bound of `status.snapshot.configMaps`.
-const MOST_CONFIG_MAPS: usize = 64;
 
 /// The first reason that the configuration gives why the restart may not begin.
 pub fn check(facts: &Facts, limits: &Restart) -> Finding {
@@ -20,11 +18,11 @@ pub fn check(facts: &Facts, limits: &Restart) -> Finding {
         );
         return verdict(Code::BackupFailed, message);
     }
-    if facts.config.len() > MOST_CONFIG_MAPS {
+    if facts.config.len() > CONFIG_MAPS {
         return verdict(
             Code::InvalidSpec,
             format!(
-                "the pod template refers to {} ConfigMaps, more than the {MOST_CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps",
+                "the pod template refers to {} ConfigMaps, more than the {CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps",
                 facts.config.len()
             ),
         );
@@ -115,6 +113,7 @@ mod tests {
         ConfigMapFacts {
             entry,
             optional: false,
+            referred: true,
             live: None,
             from: None,
             digest: digest.into(),
