@@ -5,7 +5,9 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars, traces, turns};
+use super::{
+    admission, config, contents, edges, events, hooks, keys, leases, memory, metrics, orphans, sidecars, traces, turns,
+};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,8 @@ pub struct Context {
     pub keys: keys::Keys,
     /// The sidecars.
     pub sidecars: sidecars::Sidecars,
+    /// The drain leases that are renewed between passes.
+    pub leases: leases::Leases,
     /// The counters.
     pub metrics: metrics::Metrics,
     /// The event recorder.
@@ -72,6 +76,8 @@ impl Context {
         self.memory.forget(uid);
         self.hooks.forget(uid);
         self.metrics.in_flight(uid, None);
+        self.leases.forget(uid);
+        self.turns.neighbours.forget(uid, Instant::now());
     }
 }
 

@@ -6,7 +6,7 @@ use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names}
 use crate::controller::workload::Workload;
 use crate::machine::{HookView, PlannedPod};
 use crate::wire::InFlightReport;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{Container, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use std::collections::BTreeMap;
@@ -156,6 +156,14 @@ impl PodFacts {
 
     /// It is being deleted.
     #[must_use]
+    /// The container of its sidecar, if it has one.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<&Container> {
+        let spec = self.pod.spec.as_ref()?;
+        let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        all.find(|container| container.name == names::SIDECAR_CONTAINER)
+    }
+
     pub fn terminating(&self) -> bool {
         self.pod.metadata.deletion_timestamp.is_some()
     }

@@ -22,6 +22,7 @@ pub mod hooks;
 pub mod keys;
 pub mod leader;
 pub mod memory;
+pub mod leases;
 pub mod metrics;
 pub mod objects;
 mod observe;
@@ -34,6 +35,7 @@ pub mod rights;
 pub mod sidecars;
 pub mod telemetry;
 pub mod traces;
+mod shares;
 pub mod turns;
 mod wake;
 pub mod watchdog;
@@ -131,7 +133,9 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let leader = if args.leader_elect { Leader::default() } else { Leader::always() };
     metrics.leading(leader.leading());
     let election = if args.leader_elect {
-        let clients = (reader.clone(), writer.clone());
+        // Over connections of its own, and at no pace but its own: it queues behind no read and no write.
+        let (leases, renewals, _) = context::clients().await?;
+        let clients = (leases, renewals);
         let told = (leader.clone(), metrics.clone(), health.watchdog.pulse("the election"));
         Some(Election::begin(clients, &namespace, args.pod_name.as_deref(), settings, told).await?)
     } else {
@@ -149,6 +153,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         config,
         keys,
         metrics,
+        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys.clone(), metrics.clone()),
         hooks: Arc::default(),
         memory: memory::Memory::default(),
         edges: edges::Edges::default(),

@@ -12,7 +12,7 @@ use super::keys::{Keys, Trusted};
 use super::leader::Leader;
 use super::metrics::Metrics;
 use super::observe;
-use super::{events, sidecars};
+use super::{events, leases, sidecars};
 use crate::api::RestartRequest;
 use std::sync::Arc;
 
@@ -41,7 +41,9 @@ pub async fn preview(
     limits: Restart,
     keys: Option<&Trusted>,
 ) -> Result<Preview, Error> {
-    let leader = Leader::default();
+    let (leader, metrics) = (Leader::default(), Metrics::default());
+    // Signs nothing: commands are not sent without leading.
+    let keys_of_nobody = Keys::from_seed(&[0; 32]);
     let reader = leader.fenced(client.clone());
     let ctx = Context {
         admission: Admission::default(),
@@ -52,9 +54,9 @@ pub async fn preview(
         leader,
         namespace: namespace.to_owned(),
         config: config::Handle::fixed(limits),
-        // Signs nothing: commands are not sent without leading.
-        keys: Keys::from_seed(&[0; 32]),
-        metrics: Metrics::default(),
+        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys_of_nobody.clone(), metrics.clone()),
+        keys: keys_of_nobody,
+        metrics,
         hooks: Arc::default(),
         memory: super::memory::Memory::default(),
         edges: super::edges::Edges::default(),

@@ -70,6 +70,7 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
         let what = format!("pass for RestartRequest {}/{}", facts.namespace, facts.name());
         return Err(Error::NotLeading { what });
     }
+    ctx.leases.keep(facts);
     let decision = plan(observed);
     tracing::debug!(?decision, "decided");
     let recorded = matches!(decision, Decision::Record(_));

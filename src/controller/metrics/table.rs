@@ -132,7 +132,7 @@ pub const TABLE: &[Row] = &[
         Kind::Counter,
         &[(
             "reason",
-            "`address`, `unreachable`, `not_leading`, `timeout`, `malformed`, `version`, `mode`, `wrong_pod`, `refused`",
+            "`address`, `unreachable`, `not_leading`, `timeout`, `malformed`, `version`, `mode`, `wrong_pod`, `refused`, `no_place`",
         )],
         "Answers of sidecars that could not be used",
     ),
