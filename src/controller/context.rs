@@ -60,6 +60,8 @@ pub struct Context {
     pub traces: traces::Traces,
     /// The requests that wait, and whose turn it is to be looked at.
     pub turns: turns::Turns,
+    /// What ConfigMaps hold, by their versions.
+    pub contents: contents::Contents,
 }
 
 impl std::fmt::Debug for Context {

@@ -12,6 +12,7 @@ mod backoff;
 mod baseline;
 pub mod check;
 pub mod config;
+pub mod contents;
 pub mod context;
 pub mod edges;
 pub mod error;
@@ -36,9 +37,11 @@ pub mod sidecars;
 pub mod telemetry;
 pub mod traces;
 mod shares;
+mod slim;
 pub mod turns;
 mod wake;
 pub mod watchdog;
+mod validate;
 mod watches;
 pub mod workload;
 
@@ -164,6 +167,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     Ok((Arc::new(Passes::new(Arc::new(context))), election))
 }
 
+        contents: contents::Contents::default(),
 /// Comes when this process must not act any more.
 async fn stand(election: &mut Option<Election>) -> Error {
     match election {

@@ -63,6 +63,7 @@ pub async fn preview(
         orphans: super::orphans::Orphans::default(),
         traces: super::traces::Traces::default(),
         turns: super::turns::Turns::default(),
+        contents: super::contents::Contents::default(),
     };
     let (facts, checks, hold) = observe::preview(&ctx, namespace, request, keys).await?;
     Ok(Preview { facts, checks, hold })

@@ -18,7 +18,6 @@ mod rollout;
 mod shared;
 mod surroundings;
 mod traffic;
-mod validate;
 mod workload;
 
 pub use check::Check;

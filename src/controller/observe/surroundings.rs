@@ -6,6 +6,7 @@ use crate::api::{RestartRequest, Step, StrategyType, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, Surroundings};
+use crate::controller::slim;
 use crate::controller::workload::Workload;
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Service};
@@ -24,7 +25,7 @@ where
     K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
-    Ok(call(format!("list {what} in {namespace}"), api.list(&ListParams::default())).await?.items)
+    slim::all(&api, ListParams::default(), &format!("list {what} in {namespace}"), |_| {}).await
 }
 
 /// Services, slices and budgets.

@@ -2,20 +2,21 @@
 //!
 //! **Invariant:** an error names the ConfigMap, the key, the line and the column, and never quotes the data.
 
-use crate::controller::facts::ConfigMapFacts;
 use serde::Deserialize as _;
 
-/// What does not parse, if anything.
+/// A key whose value does not parse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The key.
+    pub key: String,
+    /// Where the value stops making sense.
+    pub place: String,
+}
+
+/// Whether this value, by its key's extension, does not parse.
 #[must_use]
-pub fn invalid(config: &ConfigMapFacts) -> Option<String> {
-    let candidate = config.candidate.as_ref().or(config.from.as_ref()).or(config.live.as_ref())?;
-    let (map, source) = (&config.entry.name, candidate.metadata.name.as_deref().unwrap_or_default());
-    let broken = candidate.data.iter().flatten().find_map(|(key, text)| Some((key, problem(key, text)?)))?;
-    let from = if config.entry.promoted && source != map { format!(" (from {source})") } else { String::new() };
-    Some(format!(
-        "key {} of ConfigMap {map}{from} does not parse: {}; correct it and apply another request",
-        broken.0, broken.1
-    ))
+pub fn broken(key: &str, text: &str) -> Option<Broken> {
+    problem(key, text).map(|place| Broken { key: key.to_owned(), place })
 }
 
 fn problem(key: &str, text: &str) -> Option<String> {
