@@ -109,6 +109,13 @@ impl Error {
         }
     }
 
+    /// After which the API server wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.status()?.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+
     /// 429 of a PodDisruptionBudget, as opposed to flow control, which has no such cause (DESIGN 10).
     #[must_use]
     pub fn is_budget(&self) -> bool {

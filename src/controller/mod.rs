@@ -29,6 +29,7 @@ pub mod objects;
 mod observe;
 mod orphans;
 mod pass;
+mod pace;
 pub mod preview;
 pub mod reconcile;
 mod record;
@@ -124,6 +125,8 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let config = config::follow(args.config.clone(), &metrics)?;
     let (reader, writer, found) = context::clients().await?;
     let namespace = args.own_namespace.clone().unwrap_or(found);
+    let pace = pace::Pace::default();
+    let (reader, writer) = (pace.keeping(reader), pace.keeping(writer));
     let keys = loop {
         match keys::load(&reader, &writer, &namespace).await {
             // A crash for each attempt would let the kubelet wait for minutes after the API server is back.
@@ -147,16 +150,16 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let writer = leader.fenced(writer);
     let context = Context {
         admission: Admission::follow(reader.clone(), args.require_admission.clone(), health.clone()),
-        events: events::Events::new(writer.clone(), args.pod_name.clone()),
+        events: events::Events::new(writer.clone(), args.pod_name.clone(), metrics.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()),
         reader,
+        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys.clone(), metrics.clone()),
         writer,
         leader,
         namespace,
         config,
         keys,
         metrics,
-        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys.clone(), metrics.clone()),
         hooks: Arc::default(),
         memory: memory::Memory::default(),
         edges: edges::Edges::default(),

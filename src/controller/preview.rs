@@ -47,7 +47,7 @@ pub async fn preview(
     let reader = leader.fenced(client.clone());
     let ctx = Context {
         admission: Admission::default(),
-        events: events::Events::new(reader.clone(), None),
+        events: events::Events::new(reader.clone(), None, metrics.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()).through(reader.clone()),
         writer: reader.clone(),
         reader,

@@ -142,6 +142,16 @@ pub const TABLE: &[Row] = &[
         &[],
         "Times that a RestartRequest was met which cannot be read",
     ),
+    row("restart_controller_events_waiting", Kind::Gauge, &[], "Kubernetes Events that wait to be published"),
+    row(
+        "restart_controller_events_lost_total",
+        Kind::Counter,
+        &[(
+            "reason",
+            "`full`: 512 others wait; `namespace_full`: 128 others of its namespace wait; `refused`; `timeout`",
+        )],
+        "Kubernetes Events that were not published",
+    ),
     row(
         "restart_controller_config_reloads_total",
         Kind::Counter,
