@@ -10,7 +10,7 @@ use super::{
 };
 use kube::Client;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for an answer of the API server.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);

@@ -25,6 +25,7 @@ pub mod leader;
 pub mod memory;
 pub mod leases;
 pub mod metrics;
+pub mod neighbours;
 pub mod objects;
 mod observe;
 mod orphans;

@@ -4,6 +4,7 @@
 //! **Invariant:** it only decides when a pass happens and who has waited for longest; who gets a workload is decided by the
 //! compare-and-swap of its lock. Restarts under way never wait here.
 
+use super::neighbours::Neighbours;
 use crate::api::{ConcurrencyPolicy, Phase, RestartRequest, TargetRef};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +44,11 @@ struct All {
 
 /// The requests that wait, by namespace; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(Arc<Mutex<All>>);
+pub struct Turns {
+    all: Arc<Mutex<All>>,
+    /// The runs that wait for one another behind a Service or a budget.
+    pub neighbours: Neighbours,
+}
 
 /// May a request be looked at?
 #[derive(Debug)]
@@ -78,6 +83,7 @@ impl Turns {
     pub fn seen(&self, request: &RestartRequest) -> Option<String> {
         let (namespace, name) = place(request);
         let mut all = self.lock();
+        self.neighbours.seen(request);
         if !waits(request) {
             let next = all.leave(namespace, name);
             if under_way(request) {
@@ -103,6 +109,7 @@ impl Turns {
     }
 
     /// All that exist in these namespaces (of one, or of all): what a watch that broke off has missed leaves; returns who may
+        self.neighbours.gone(namespace, name);
     /// have come to the front by it, as namespace and name.
     #[must_use]
     pub fn listed(&self, scope: Option<&str>, all: &HashSet<(String, String)>) -> Vec<(String, String)> {
@@ -110,12 +117,17 @@ impl Turns {
         let names = |(namespace, space): (&String, &Namespace)| {
             let names: Vec<_> = space.of.keys().chain(&space.under_way).cloned().collect();
             names.into_iter().map(|name| (namespace.clone(), name)).collect::<Vec<_>>()
+        self.neighbours.listed(scope);
         };
         let within = |namespace: &str| scope.is_none_or(|scope| scope == namespace);
         let missed: Vec<_> =
             known.namespaces.iter().filter(|(namespace, _)| within(namespace)).flat_map(names).collect();
         let missed = missed.into_iter().filter(|place| !all.contains(place));
-        missed.filter_map(|(namespace, name)| known.leave(&namespace, &name).map(|next| (namespace, next))).collect()
+        let leave = |(namespace, name): (String, String)| {
+            self.neighbours.gone(&namespace, &name);
+            known.leave(&namespace, &name).map(|next| (namespace, next))
+        };
+        missed.filter_map(leave).collect()
     }
 
     /// Whether it is this request's turn to be looked at.
