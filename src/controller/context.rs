@@ -76,10 +76,10 @@ impl Context {
     /// The run has ended, or its request is gone.
     pub fn forget(&self, uid: &str) {
         self.memory.forget(uid);
-        self.hooks.forget(uid);
-        self.metrics.in_flight(uid, None);
         self.leases.forget(uid);
         self.turns.neighbours.forget(uid, Instant::now());
+        self.hooks.forget(uid);
+        self.metrics.in_flight(uid, None);
     }
 }
 

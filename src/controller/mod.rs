@@ -22,28 +22,28 @@ pub mod gitops;
 pub mod hooks;
 pub mod keys;
 pub mod leader;
-pub mod memory;
 pub mod leases;
+pub mod memory;
 pub mod metrics;
 pub mod neighbours;
 pub mod objects;
 mod observe;
 mod orphans;
-mod pass;
 mod pace;
+mod pass;
 pub mod preview;
 pub mod reconcile;
 mod record;
 pub mod rights;
+mod shares;
 pub mod sidecars;
+mod slim;
 pub mod telemetry;
 pub mod traces;
-mod shares;
-mod slim;
 pub mod turns;
+mod validate;
 mod wake;
 pub mod watchdog;
-mod validate;
 mod watches;
 pub mod workload;
 
@@ -125,9 +125,9 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let settings = args.election().map_err(Error::Startup)?;
     let config = config::follow(args.config.clone(), &metrics)?;
     let (reader, writer, found) = context::clients().await?;
-    let namespace = args.own_namespace.clone().unwrap_or(found);
     let pace = pace::Pace::default();
     let (reader, writer) = (pace.keeping(reader), pace.keeping(writer));
+    let namespace = args.own_namespace.clone().unwrap_or(found);
     let keys = loop {
         match keys::load(&reader, &writer, &namespace).await {
             // A crash for each attempt would let the kubelet wait for minutes after the API server is back.
@@ -153,8 +153,8 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         admission: Admission::follow(reader.clone(), args.require_admission.clone(), health.clone()),
         events: events::Events::new(writer.clone(), args.pod_name.clone(), metrics.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()),
-        reader,
         leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys.clone(), metrics.clone()),
+        reader,
         writer,
         leader,
         namespace,
@@ -167,11 +167,11 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         orphans: orphans::Orphans::default(),
         traces: traces::Traces::from_environment(args.pod_name.as_deref())?,
         turns: turns::Turns::default(),
+        contents: contents::Contents::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))
 }
 
-        contents: contents::Contents::default(),
 /// Comes when this process must not act any more.
 async fn stand(election: &mut Option<Election>) -> Error {
     match election {

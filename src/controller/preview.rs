@@ -51,7 +51,7 @@ pub async fn preview(
         sidecars: sidecars::Sidecars::new(leader.clone()).through(reader.clone()),
         writer: reader.clone(),
         reader,
-        leader,
+        leader: leader.clone(),
         namespace: namespace.to_owned(),
         config: config::Handle::fixed(limits),
         leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys_of_nobody.clone(), metrics.clone()),
