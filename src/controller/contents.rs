@@ -11,7 +11,7 @@ use super::error::Error;
 use super::gitops::applied_by;
 use super::shares::{Place, Shares};
 use super::validate::{self, Broken};
-use futures::AsyncReadExt as _;
+use futures::{AsyncBufRead, AsyncBufReadExt as _};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -21,6 +21,7 @@ use kube::core::Request;
 use kube::{Client, Resource as _};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod hashing;
@@ -31,7 +32,9 @@ const READING: (usize, usize) = (1, 4);
 /// ConfigMaps whose metadata are read at one time for one namespace, and for all.
 const LOOKING: (usize, usize) = (4, 64);
 /// The longest answer that is read: a ConfigMap has at most 1 MiB of values, each byte of them at most six in JSON.
-const LONGEST_ANSWER: u64 = 8 << 20;
+const LONGEST_ANSWER: usize = 8 << 20;
+/// By so many bytes the place for an answer grows.
+const STEP: usize = 256 << 10;
 /// Digests kept of one namespace, and of all; a few hundred bytes each. Of more all are forgotten, which costs reading again.
 const KEPT: (usize, usize) = (1_024, 16_384);
 
@@ -242,12 +245,29 @@ async fn read(client: &Client, namespace: &str, name: &str, metadata: bool) -> R
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut body = vec![];
-        let read = stream.take(LONGEST_ANSWER).read_to_end(&mut body).await;
-        read.map_err(|error| kube::Error::Service(Box::new(error)))?;
-        Ok(Some(body))
+        collected(stream).await.map(Some).map_err(|error| kube::Error::Service(Box::new(error)))
     });
     body.await
+}
+
+/// In steps, since a vector that doubles would take twice what it holds.
+async fn collected(stream: impl AsyncBufRead) -> io::Result<Vec<u8>> {
+    let (mut stream, mut body) = (std::pin::pin!(stream), vec![]);
+    loop {
+        let piece = stream.fill_buf().await?;
+        let length = piece.len();
+        if length == 0 {
+            return Ok(body);
+        }
+        if body.len() + length > LONGEST_ANSWER {
+            return Err(io::Error::other(format!("the answer is longer than {LONGEST_ANSWER} bytes")));
+        }
+        if body.capacity() - body.len() < length {
+            body.reserve_exact(length.max(STEP));
+        }
+        body.extend_from_slice(piece);
+        stream.consume_unpin(length);
+    }
 }
 
 fn unreadable(namespace: &str, name: &str, at: &str) -> Error {

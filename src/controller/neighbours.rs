@@ -28,6 +28,15 @@ pub enum Shared {
     Budget(String),
 }
 
+impl Shared {
+    fn is_budget(&self) -> bool {
+        match self {
+            Self::Budget(_) => true,
+            Self::Service(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Shared {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -136,6 +145,20 @@ impl Neighbours {
     pub fn hold(&self, who: &Who, shared: BTreeSet<Shared>) {
         self.change(&who.namespace, |space| {
             space.claims.insert(who.uid.clone(), Claim { name: who.name.clone(), shared });
+        });
+    }
+
+    /// The budget says no. If that is because of another run which takes pods out of the same budget, this one has its place
+    /// in the line: the other one would be first again and again. If not, it holds up nobody.
+    pub fn refused(&self, who: &Who, shared: BTreeSet<Shared>, now: Instant) {
+        self.change(&who.namespace, |space| {
+            space.release(&who.uid, now);
+            let budgets: BTreeSet<Shared> = shared.iter().filter(|one| one.is_budget()).cloned().collect();
+            if space.claims.values().any(|claim| common(&claim.shared, &budgets).is_some()) {
+                space.wait(who, Claim { name: who.name.clone(), shared }, now);
+            } else {
+                space.waiting.retain(|waiting| waiting.uid != who.uid);
+            }
         });
     }
 
@@ -309,6 +332,21 @@ mod tests {
         assert!(told.contains("PodDisruptionBudget of-web"), "{told}");
         all.release(&run("a"), after(1));
         assert_eq!(all.claim(&run("c"), budget, after(30), after(30)), Ok(()));
+    }
+
+    #[test]
+    fn who_is_refused_by_a_budget_that_another_run_uses_up_is_next_and_any_other_refusal_holds_up_nobody() {
+        let (all, start) = listed();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        all.hold(&run("a"), service("web"));
+        all.refused(&run("b"), service("web"), after(1));
+        all.release(&run("a"), after(2));
+        assert!(
+            all.claim(&run("a"), service("web"), after(3), after(3)).unwrap_err().contains("RestartRequest b waits")
+        );
+        // Its budget says no without the other one as well.
+        all.refused(&run("b"), service("web"), after(4));
+        assert_eq!(all.claim(&run("a"), service("web"), after(5), after(5)), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub fn turn(ctx: &Context, facts: &Facts, step: Step, asked: Budget, read: Insta
             Ok(()) => Budget::Allowed(most),
             Err(why) => Budget::Refused(why),
         },
+        (Step::Surging | Step::Reserving, Budget::Refused(why)) => {
+            all.refused(&who, shared(facts), now);
+            Budget::Refused(why)
+        }
         (step, asked) => {
             if takes_pods_out(step) {
                 all.hold(&who, shared(facts));
