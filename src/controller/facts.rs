@@ -5,7 +5,7 @@
 use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names};
 use crate::controller::contents::Seen;
 use crate::controller::workload::Workload;
-use crate::machine::{HookView, PlannedPod};
+use crate::machine::{self, HookView, PlannedPod};
 use crate::wire::InFlightReport;
 use k8s_openapi::api::core::v1::{Container, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -43,6 +43,8 @@ pub struct Facts {
     pub pods: Vec<PodFacts>,
     /// Names of nodes that take no new pods; looked for once there is a list of pods to choose from.
     pub leaving_nodes: Vec<String>,
+    /// Names of nodes that are not Ready, of those that pods of the workload which are not Ready are on.
+    pub lost_nodes: Vec<String>,
     /// Services, slices and budgets of the namespace.
     pub surroundings: Surroundings,
     /// The ConfigMaps.
@@ -54,9 +56,9 @@ pub struct Facts {
     /// Another request holds the workload in the history, and that request no longer exists.
     pub holder_gone: bool,
     /// The list of pods to replace.
-    pub plan: Option<Vec<PlannedPod>>,
+    pub plan: List,
     /// The list of pods to replace once more.
-    pub again: Option<Vec<PlannedPod>>,
+    pub again: List,
     /// Other requests of this namespace that are under way.
     pub others_under_way: usize,
     /// Claims of the pod template that only one node may mount (Surge alone).
@@ -89,13 +91,14 @@ impl Facts {
             missing_config_maps: vec![],
             shared: BTreeMap::new(),
             holder_gone: false,
-            plan: None,
-            again: None,
+            plan: List::Absent,
+            again: List::Absent,
             others_under_way: 0,
             exclusive_claims: vec![],
             hash_selectors: vec![],
             adopters: vec![],
             leaving_nodes: vec![],
+            lost_nodes: vec![],
         }
     }
 
@@ -121,6 +124,38 @@ impl Facts {
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<&PodFacts> {
         self.pods.iter().find(|pod| pod.uid() == uid)
+    }
+}
+
+/// A list of pods, as the ConfigMap of its name holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum List {
+    /// There is no such ConfigMap.
+    Absent,
+    /// The list.
+    Written(Vec<PlannedPod>),
+    /// The ConfigMap holds something else.
+    Altered,
+}
+
+impl List {
+    /// Its pods; none where there is no list.
+    #[must_use]
+    pub fn pods(&self) -> &[PlannedPod] {
+        match self {
+            Self::Written(pods) => pods,
+            Self::Absent | Self::Altered => &[],
+        }
+    }
+
+    /// What has become of it, for the machine.
+    #[must_use]
+    pub fn state(&self) -> machine::List {
+        match self {
+            Self::Absent => machine::List::Absent,
+            Self::Written(_) => machine::List::Written,
+            Self::Altered => machine::List::Altered,
+        }
     }
 }
 

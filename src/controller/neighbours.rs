@@ -149,17 +149,20 @@ impl Neighbours {
     }
 
     /// The budget says no. If that is because of another run which takes pods out of the same budget, this one has its place
-    /// in the line: the other one would be first again and again. If not, it holds up nobody.
-    pub fn refused(&self, who: &Who, shared: BTreeSet<Shared>, now: Instant) {
-        self.change(&who.namespace, |space| {
-            space.release(&who.uid, now);
-            let budgets: BTreeSet<Shared> = shared.iter().filter(|one| one.is_budget()).cloned().collect();
-            if space.claims.values().any(|claim| common(&claim.shared, &budgets).is_some()) {
-                space.wait(who, Claim { name: who.name.clone(), shared }, now);
-            } else {
-                space.waiting.retain(|waiting| waiting.uid != who.uid);
-            }
-        });
+    /// in the line: the other one would be first again and again. If not, it holds up nobody. Returns who has taken what it
+    /// shares, for people.
+    pub fn refused(&self, who: &Who, shared: BTreeSet<Shared>, now: Instant) -> Option<String> {
+        let mut all = self.lock();
+        let space = all.namespaces.entry(who.namespace.clone()).or_default();
+        space.release(&who.uid, now);
+        let budgets: BTreeSet<Shared> = shared.iter().filter(|one| one.is_budget()).cloned().collect();
+        let taken = space.taken(who, &shared);
+        if space.taken(who, &budgets).is_some() {
+            space.wait(who, Claim { name: who.name.clone(), shared }, now);
+        } else {
+            space.waiting.retain(|waiting| waiting.uid != who.uid);
+        }
+        taken
     }
 
     /// The run takes no pods out now.
@@ -204,12 +207,8 @@ impl Namespace {
                 "RestartRequest {name} is taking pods out of its Services; which, its next pass tells"
             ));
         }
-        let mut others = self.claims.iter().filter(|(uid, _)| **uid != who.uid);
-        if let Some((claim, common)) = others.find_map(|(_, claim)| Some((claim, common(&claim.shared, shared)?))) {
-            return Some(format!(
-                "RestartRequest {} is taking pods out of {common}, behind which pods of this workload stand as well; it goes on when their replacements are ready",
-                claim.name
-            ));
+        if let Some(taken) = self.taken(who, shared) {
+            return Some(taken);
         }
         if self.claims.contains_key(&who.uid) {
             return None;
@@ -224,6 +223,15 @@ impl Namespace {
         let mut before = before.filter_map(|waiting| Some((waiting, common(&waiting.claim.shared, shared)?)));
         let (first, common) = before.next()?;
         Some(format!("RestartRequest {} waits for {common} as well and is first", first.claim.name))
+    }
+
+    fn taken(&self, who: &Who, shared: &BTreeSet<Shared>) -> Option<String> {
+        let mut others = self.claims.iter().filter(|(uid, _)| **uid != who.uid);
+        let (name, common) = others.find_map(|(_, claim)| Some((&claim.name, common(&claim.shared, shared)?)))?;
+        Some(format!(
+            "RestartRequest {name} is taking pods out of {common}, behind which pods of this workload stand as well; it goes \
+             on when their replacements are ready"
+        ))
     }
 
     fn wait(&mut self, who: &Who, claim: Claim, now: Instant) {
@@ -339,13 +347,13 @@ mod tests {
         let (all, start) = listed();
         let after = |seconds| start + Duration::from_secs(seconds);
         all.hold(&run("a"), service("web"));
-        all.refused(&run("b"), service("web"), after(1));
+        assert!(all.refused(&run("b"), service("web"), after(1)).is_some_and(|why| why.contains("RestartRequest a")));
         all.release(&run("a"), after(2));
         assert!(
             all.claim(&run("a"), service("web"), after(3), after(3)).unwrap_err().contains("RestartRequest b waits")
         );
         // Its budget says no without the other one as well.
-        all.refused(&run("b"), service("web"), after(4));
+        assert_eq!(all.refused(&run("b"), service("web"), after(4)), None);
         assert_eq!(all.claim(&run("a"), service("web"), after(5), after(5)), Ok(()));
     }
 

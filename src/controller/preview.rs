@@ -7,7 +7,6 @@ use super::admission::Admission;
 use super::config::{self, Restart};
 use super::context::Context;
 use super::error::Error;
-use super::facts::Facts;
 use super::keys::{Keys, Trusted};
 use super::leader::Leader;
 use super::metrics::Metrics;
@@ -16,18 +15,7 @@ use super::{events, leases, sidecars};
 use crate::api::RestartRequest;
 use std::sync::Arc;
 
-pub use super::observe::Check;
-
-/// What a restart would find.
-#[derive(Clone, Debug)]
-pub struct Preview {
-    /// Everything that was read.
-    pub facts: Facts,
-    /// Every check, in the order in which they decide.
-    pub checks: Vec<Check>,
-    /// What it would wait for before it begins.
-    pub hold: Option<String>,
-}
+pub use super::observe::{Check, Exceptions, Preview};
 
 /// Looks at what `request` is about, as the controller would with these limits. Sidecars are asked through the API
 /// server; without `keys` nothing is said about whom they trust.
@@ -65,6 +53,5 @@ pub async fn preview(
         turns: super::turns::Turns::default(),
         contents: super::contents::Contents::default(),
     };
-    let (facts, checks, hold) = observe::preview(&ctx, namespace, request, keys).await?;
-    Ok(Preview { facts, checks, hold })
+    observe::preview(&ctx, namespace, request, keys).await
 }

@@ -90,10 +90,7 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
             recorded?;
             Some(NOW)
         }
-        Decision::Act(effects) => {
-            let done = act::act(ctx, facts, &effects).await?;
-            Some(if done == Done::Yes { SOON } else { LATER })
-        }
+        Decision::Act(effects) => Some(acted(ctx, facts, observed, &effects).await?),
         Decision::Wait(message) => {
             ctx.edges.wait(&ctx.sidecars, facts);
             record::waiting(ctx, facts, observed, &message).await?;
@@ -114,6 +111,16 @@ fn admitted(ctx: &Context, facts: &Facts, change: &Change) -> bool {
         ctx.turns.withdraw(&facts.request);
     }
     true
+}
+
+/// Acts. What keeps effects from being carried out twice in a row is said in the status.
+async fn acted(ctx: &Context, facts: &Facts, observed: &Observed, effects: &[Effect]) -> Result<Duration, Error> {
+    let done = act::act(ctx, facts, effects).await;
+    let trouble = ctx.memory.run(facts.uid()).trouble.filter(|_| observed.trouble.is_some());
+    if let Some(trouble) = trouble {
+        record::waiting(ctx, facts, observed, &trouble).await?;
+    }
+    Ok(if done? == Done::Yes { SOON } else { LATER })
 }
 
 /// A finished request without our finalizer costs nothing, no read and no write, until its time to live is over.

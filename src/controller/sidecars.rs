@@ -29,6 +29,9 @@ const OF_ALL: usize = 512;
 /// silent because of others, and no pass waits for longer than both together.
 pub const PLACE_LIMIT: Duration = Duration::from_secs(8);
 
+/// Refusals of a command that was signed for another moment: [`Refusal::reason`].
+const PASSING: [&str; 3] = ["WrongBoot", "WrongChallenge", "Expired"];
+
 /// Why a sidecar's answer cannot be used: its pod's count is unknown, never zero.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SidecarError {
@@ -108,6 +111,23 @@ pub enum SidecarError {
 }
 
 impl SidecarError {
+    /// Whether the sidecar refuses this controller whatever it is told: another challenge or boot id makes no difference.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => !PASSING.contains(&reason.as_str()),
+            Self::Address(_)
+            | Self::Unreachable { .. }
+            | Self::NotLeading(_)
+            | Self::Timeout { .. }
+            | Self::NoPlace { .. }
+            | Self::Malformed { .. }
+            | Self::Version { .. }
+            | Self::Mode(_)
+            | Self::WrongPod { .. } => false,
+        }
+    }
+
     /// One word for the metric's label.
     #[must_use]
     pub fn word(&self) -> &'static str {

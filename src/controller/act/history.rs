@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::Facts;
+use crate::controller::facts::{Facts, List};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -309,10 +309,10 @@ async fn delete_list(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Err
 
 /// The run is over and written down: its lists have no reader any more.
 async fn delete_lists(ctx: &Context, facts: &Facts) -> Result<(), Error> {
-    if facts.plan.is_some() {
+    if facts.plan != List::Absent {
         delete_list(ctx, facts, &plan_name(&facts.request)).await?;
     }
-    if facts.again.is_some() {
+    if facts.again != List::Absent {
         delete_list(ctx, facts, &again_name(&facts.request)).await?;
     }
     Ok(())

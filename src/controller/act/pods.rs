@@ -90,6 +90,13 @@ pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) ->
         Err(error) => {
             ctx.metrics.sidecar_error(error.word());
             tracing::info!(pod = pod.name, %error, "the sidecar did not take the command");
+            let final_word = error.is_final();
+            ctx.memory.change(facts.uid(), |run| {
+                run.trouble = Some(format!("Pod {}: {error}", pod.name));
+                if final_word {
+                    run.refused(&pod.uid, report);
+                }
+            });
             Ok(Done::NotNow)
         }
     }

@@ -107,7 +107,7 @@ fn judged(facts: &Facts) -> Standing {
     if own.is_empty() {
         return Standing::Unsettled("it has no pods".to_owned(), true);
     }
-    match gate::unsettled(facts).or_else(|| gate::missing(facts, &own)) {
+    match gate::unsettled(facts).or_else(|| gate::missing(facts, &own, 0, 0)) {
         Some(why) => Standing::Unsettled(why, told),
         None => Standing::Settled,
     }

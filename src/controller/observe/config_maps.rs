@@ -8,7 +8,7 @@ use crate::controller::context::Context;
 use crate::controller::error::Error;
 use crate::controller::facts::ConfigMapFacts;
 use crate::controller::workload::Workload;
-use crate::machine::{ConfigMapView, Content};
+use crate::machine::{ConfigMapView, Content, Copied};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use std::sync::Arc;
@@ -166,7 +166,11 @@ pub fn entry(
 /// The machine's view of one, and who else runs on it.
 #[must_use]
 pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapView {
-    let holds = |copy: Option<&Arc<Seen>>, sha256: &str| copy.is_some_and(|copy| copy.sha256 == sha256);
+    let state = |copy: Option<&Arc<Seen>>, sha256: &str| match copy {
+        None => Copied::Absent,
+        Some(copy) if copy.sha256 == sha256 => Copied::Held,
+        Some(_) => Copied::Altered,
+    };
     let entry = &facts.entry;
     let content = match &facts.live {
         None => Content::Missing,
@@ -174,10 +178,10 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
         Some(_) if facts.digest == entry.candidate_sha256 => Content::Candidate,
         Some(_) => Content::Other,
     };
-    let copied =
-        holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
+    let snapshot = state(facts.snapshot.as_ref(), &entry.sha256);
+    let candidate = state(facts.candidate.as_ref(), &entry.candidate_sha256);
     let applied_by = facts.live.as_ref().and_then(|live| live.applied_by).map(str::to_owned);
-    ConfigMapView { entry: entry.clone(), copied, content, shared_with, applied_by }
+    ConfigMapView { entry: entry.clone(), snapshot, candidate, content, shared_with, applied_by }
 }
 
 /// What the request names, or all that the pod template refers to.

@@ -13,17 +13,16 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// The budget's answer, or a refusal because another run is first; `read` is before all that `facts` holds.
+/// The budget's answer, or who is first; `read` is before all that `facts` holds.
 pub fn turn(ctx: &Context, facts: &Facts, step: Step, asked: Budget, read: Instant) -> Budget {
     let (all, who, now) = (&ctx.turns.neighbours, of(&facts.request, facts), Instant::now());
     match (step, asked) {
         (Step::Surging | Step::Reserving, Budget::Allowed(most)) => match all.claim(&who, shared(facts), read, now) {
             Ok(()) => Budget::Allowed(most),
-            Err(why) => Budget::Refused(why),
+            Err(why) => Budget::Taken(why),
         },
         (Step::Surging | Step::Reserving, Budget::Refused(why)) => {
-            all.refused(&who, shared(facts), now);
-            Budget::Refused(why)
+            all.refused(&who, shared(facts), now).map_or(Budget::Refused(why), Budget::Taken)
         }
         (step, asked) => {
             if takes_pods_out(step) {
