@@ -117,6 +117,13 @@ impl Error {
         }
     }
 
+    /// After which the API server wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.status()?.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+
     /// The API server answered, or this one call was not answered in time: what it is about may be awaited and judged, as
     /// opposed to an API server that cannot be reached.
     #[must_use]

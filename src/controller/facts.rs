@@ -3,13 +3,15 @@
 //! **Invariant:** plain data; who reads it is `observe`, who uses it is `act` and `record`, and they never meet otherwise.
 
 use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names};
+use crate::controller::contents::Seen;
 use crate::controller::workload::Workload;
 use crate::machine::{self, HookView, PlannedPod};
 use crate::wire::InFlightReport;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{Container, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Everything that one pass has read.
 #[allow(clippy::struct_excessive_bools)] // each was seen on its own: all combinations happen
@@ -189,6 +191,14 @@ impl PodFacts {
         self.pod.status.as_ref()?.pod_ip.as_deref()
     }
 
+    /// The container of its sidecar, if it has one.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<&Container> {
+        let spec = self.pod.spec.as_ref()?;
+        let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        all.find(|container| container.name == names::SIDECAR_CONTAINER)
+    }
+
     /// It is being deleted.
     #[must_use]
     pub fn terminating(&self) -> bool {
@@ -207,7 +217,7 @@ pub struct Surroundings {
     pub budgets: Vec<PodDisruptionBudget>,
 }
 
-/// A ConfigMap that the restart is about, with its copies.
+/// A ConfigMap that the restart is about, with its copies; of none of them the data.
 #[derive(Clone, Debug)]
 pub struct ConfigMapFacts {
     /// As recorded in the status, or as it will be.
@@ -217,21 +227,13 @@ pub struct ConfigMapFacts {
     /// The pod template refers to it.
     pub referred: bool,
     /// The ConfigMap that the pods use.
-    pub live: Option<ConfigMap>,
-    /// What is promoted over it; read only until the copies are recorded.
-    pub from: Option<ConfigMap>,
-    /// [`digest`] of `live`; empty without it.
+    pub live: Option<Arc<Seen>>,
+    /// What is promoted over it; looked at only until the copies are recorded.
+    pub from: Option<Arc<Seen>>,
+    /// The digest of `live`; empty without it.
     pub digest: String,
     /// The copy that a restore writes back.
-    pub snapshot: Option<ConfigMap>,
+    pub snapshot: Option<Arc<Seen>>,
     /// The copy of what new pods start on.
-    pub candidate: Option<ConfigMap>,
-}
-
-/// sha256 of a ConfigMap's data and binaryData and of nothing else; absent and empty are the same.
-#[must_use]
-pub fn digest(map: &ConfigMap) -> String {
-    let (data, binary) = (map.data.clone().unwrap_or_default(), map.binary_data.clone().unwrap_or_default());
-    // Both are sorted maps, so equal content gives equal bytes; strings and base64 always serialize.
-    names::sha256_hex(serde_json::json!([data, binary]).to_string().as_bytes())
+    pub candidate: Option<Arc<Seen>>,
 }

@@ -11,7 +11,7 @@ use super::keys::{Keys, Trusted};
 use super::leader::Leader;
 use super::metrics::Metrics;
 use super::observe;
-use super::{events, sidecars};
+use super::{events, leases, sidecars};
 use crate::api::RestartRequest;
 use std::sync::Arc;
 
@@ -29,26 +29,29 @@ pub async fn preview(
     limits: Restart,
     keys: Option<&Trusted>,
 ) -> Result<Preview, Error> {
-    let leader = Leader::default();
+    let (leader, metrics) = (Leader::default(), Metrics::default());
+    // Signs nothing: commands are not sent without leading.
+    let keys_of_nobody = Keys::from_seed(&[0; 32]);
     let reader = leader.fenced(client.clone());
     let ctx = Context {
         admission: Admission::default(),
-        events: events::Events::new(reader.clone(), None),
+        events: events::Events::new(reader.clone(), None, metrics.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()).through(reader.clone()),
         writer: reader.clone(),
         reader,
-        leader,
+        leader: leader.clone(),
         namespace: namespace.to_owned(),
         config: config::Handle::fixed(limits),
-        // Signs nothing: commands are not sent without leading.
-        keys: Keys::from_seed(&[0; 32]),
-        metrics: Metrics::default(),
+        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys_of_nobody.clone(), metrics.clone()),
+        keys: keys_of_nobody,
+        metrics,
         hooks: Arc::default(),
         memory: super::memory::Memory::default(),
         edges: super::edges::Edges::default(),
         orphans: super::orphans::Orphans::default(),
         traces: super::traces::Traces::default(),
         turns: super::turns::Turns::default(),
+        contents: super::contents::Contents::default(),
     };
     observe::preview(&ctx, namespace, request, keys).await
 }

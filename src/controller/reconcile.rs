@@ -9,7 +9,7 @@ use super::error::Error;
 use super::facts::Facts;
 use super::{observe, orphans, record};
 use crate::api::{Phase, RestartRequest, Step};
-use crate::machine::{Decision, Drain, Effect, Observed, plan};
+use crate::machine::{Change, Decision, Drain, Effect, Observed, plan};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
@@ -70,6 +70,7 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
         let what = format!("pass for RestartRequest {}/{}", facts.namespace, facts.name());
         return Err(Error::NotLeading { what });
     }
+    ctx.leases.keep(facts);
     let decision = plan(observed);
     tracing::debug!(?decision, "decided");
     let recorded = matches!(decision, Decision::Record(_));
@@ -78,7 +79,15 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
     }
     Ok(match decision {
         Decision::Record(change) => {
-            record::record(ctx, facts, observed, &change).await?;
+            if !admitted(ctx, facts, &change) {
+                // Others began while this pass was reading: the next one waits as those do that come later.
+                return Ok(Some(SOON));
+            }
+            let recorded = record::record(ctx, facts, observed, &change).await;
+            if recorded.as_ref().is_err_and(|error| !error.is_passing()) {
+                ctx.turns.withdraw(&facts.request);
+            }
+            recorded?;
             Some(NOW)
         }
         Decision::Act(effects) => Some(acted(ctx, facts, observed, &effects).await?),
@@ -89,6 +98,19 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
         }
         Decision::Rest => None,
     })
+}
+
+/// Whether a run that begins is one of those that may be under way in its namespace; any other change is.
+fn admitted(ctx: &Context, facts: &Facts, change: &Change) -> bool {
+    let waits = matches!(facts.request.phase(), None | Some(Phase::Pending));
+    if waits && change.step == Step::Preparing {
+        let most = usize::try_from(ctx.config.current().max_concurrent_per_namespace).unwrap_or(usize::MAX);
+        return ctx.turns.admit(&facts.request, most);
+    }
+    if change.phase == Phase::Pending || change.phase.is_terminal() {
+        ctx.turns.withdraw(&facts.request);
+    }
+    true
 }
 
 /// Acts. What keeps effects from being carried out twice in a row is said in the status.

@@ -377,6 +377,8 @@ pub enum Budget {
     Allowed(usize),
     /// None may; what the API server said.
     Refused(String),
+    /// Another run takes pods out of the same Service or budget, or is first; who, for people.
+    Taken(String),
     /// The batch is cordoned and the budget is below what it asks for.
     Lost(String),
 }

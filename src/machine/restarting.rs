@@ -29,6 +29,7 @@ pub fn surging(observed: &Observed, cursor: &Cursor) -> Decision {
         Budget::Allowed(allowed) => Decision::Record(drain(cursor, &pods[..pods.len().min(*allowed)])),
         Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
         Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
+        Budget::Taken(message) => taken(observed, cursor, message),
     }
 }
 
@@ -77,6 +78,19 @@ pub fn refused(observed: &Observed, cursor: &Cursor, message: &str) -> Decision 
             format!("still refused after progressDeadlineSeconds: {message}"),
         )),
         Deadline::Ahead => Decision::Wait(format!("waiting for a PodDisruptionBudget: {message}")),
+    }
+}
+
+/// Another run is first: a failure at the deadline, or a wait.
+pub fn taken(observed: &Observed, cursor: &Cursor, message: &str) -> Decision {
+    match observed.deadline {
+        Deadline::Passed => Decision::Record(fail(
+            observed,
+            cursor,
+            Code::BudgetExhausted,
+            format!("it was not this restart's turn within progressDeadlineSeconds: {message}"),
+        )),
+        Deadline::Ahead => Decision::Wait(message.to_owned()),
     }
 }
 

@@ -7,7 +7,7 @@ use super::batch::{
 };
 use super::decision::{Change, Decision, Effect};
 use super::observed::{Budget, Cursor, Deadline, Drain, Gate, Observed, Pod};
-use super::restarting::{closed, drain, idle, recovered, refused, step_back};
+use super::restarting::{closed, drain, idle, recovered, refused, step_back, taken};
 use crate::api::{Code, Phase, PodProgress, PodState, Step, StrategyType, TimeoutPolicy};
 
 /// Rolling: all other pods serve, the budget allows it, and it would take no Service's last ready endpoint.
@@ -23,6 +23,10 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
     if let Some(decision) = closed(observed, cursor) {
         return decision;
     }
+    // While another run has pods out of the same Services, this one may well have the last that is left.
+    if let Budget::Taken(message) = &observed.budget {
+        return taken(observed, cursor, message);
+    }
     // Permitted to interrupt service, the last one goes all the same: it drains by termination.
     let permitted = observed.asked.allow_disruption && pods.len() == 1;
     if let Some(pod) = pods.iter().find(|pod| pod.last_endpoint && !permitted) {
@@ -32,6 +36,7 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
         Budget::Allowed(allowed) => Decision::Record(drain(cursor, &pods[..pods.len().min(*allowed)])),
         Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
         Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
+        Budget::Taken(message) => taken(observed, cursor, message),
     }
 }
 

@@ -229,7 +229,7 @@ fn one_budget(facts: &Facts, pod: &PodFacts) -> Finding {
 
 /// The zero stands on the sidecar, both hooks, the way of the traffic, and the key.
 fn sidecar(pod: &PodFacts) -> Result<&Container, Verdict> {
-    let Some(container) = sidecar_container(&pod.pod) else {
+    let Some(container) = pod.sidecar() else {
         return verdict(
             Code::SidecarUnavailable,
             format!(
@@ -266,12 +266,6 @@ fn answers(pod: &PodFacts, keys: Option<&Trusted>) -> Finding {
         ),
         (Some(_), _) => Ok(()),
     }
-}
-
-fn sidecar_container(pod: &Pod) -> Option<&Container> {
-    let spec = pod.spec.as_ref()?;
-    let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
-    all.find(|container| container.name == names::SIDECAR_CONTAINER)
 }
 
 /// Without both hooks a pod that anybody deletes loses requests (232 of 3,838 measured, DESIGN 6).

@@ -12,6 +12,7 @@ mod configuration;
 mod endpoints;
 mod gate;
 mod hooks;
+mod neighbours;
 mod pods;
 mod read;
 mod resolve;
@@ -19,7 +20,6 @@ mod rollout;
 mod shared;
 mod surroundings;
 mod traffic;
-mod validate;
 mod workload;
 
 pub use check::{Check, Exceptions};
@@ -46,8 +46,9 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When the API server does not answer a read; nothing has been decided then.
 pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    let begun = Instant::now();
     match Box::pin(read::read(ctx, namespace, name)).await? {
-        Some(facts) => seen(ctx, facts).await.map(Some),
+        Some(facts) => seen(ctx, facts, begun).await.map(Some),
         None => Ok(None),
     }
 }
@@ -57,8 +58,9 @@ pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Optio
 /// # Errors
 /// As [`observe`].
 pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    let begun = Instant::now();
     match Box::pin(read::orphan(ctx, namespace, history)).await? {
-        Some(facts) => seen(ctx, facts).await.map(Some),
+        Some(facts) => seen(ctx, facts, begun).await.map(Some),
         None => Ok(None),
     }
 }
@@ -94,7 +96,7 @@ pub struct Preview {
     pub exceptions: Exceptions,
 }
 
-async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
+async fn seen(ctx: &Context, facts: Facts, begun: Instant) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
     let mut observed = view(&facts, &ctx.config.current(), &ctx.keys.trusted(), &mut run, Instant::now());
     if let (Some(message), true) = (ctx.admission.missing(), read::before_the_run(&facts.request)) {
@@ -103,7 +105,8 @@ async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
     let batch: Vec<&Pod> =
         batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
     let step = observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
-    observed.budget = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
+    let asked = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
+    observed.budget = neighbours::turn(ctx, &facts, step, asked, begun);
     // A finished run has been forgotten; its last passes must not bring it back for as long as the process lives.
     if step != Step::Finished {
         ctx.memory.keep(facts.uid(), run);

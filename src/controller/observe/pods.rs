@@ -12,8 +12,9 @@ use crate::wire::InFlightReport;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use std::time::{Duration, Instant};
 
-/// A lease with less than this is renewed: 30 s granted, renewed every 10 s (DESIGN 3.7).
-const RENEW_BELOW: Duration = Duration::from_secs(20);
+/// A lease with less than this is renewed by a pass, if `leases` could not do it before: 30 s granted, renewed every 10 s
+/// (DESIGN 3.7).
+const RENEW_BELOW: Duration = Duration::from_secs(15);
 /// The longest quiet window, and the one for a pod that has seen no request lately (DESIGN 3.7).
 const LONGEST_QUIET: Duration = Duration::from_secs(15);
 /// What a kubelet is granted beyond the grace period, to report that a pod is gone.

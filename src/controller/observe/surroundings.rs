@@ -7,6 +7,7 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts, Surroundings};
 use crate::controller::observe::{pods, read};
+use crate::controller::slim;
 use crate::controller::workload::Workload;
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
@@ -26,7 +27,7 @@ where
     K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
-    Ok(call(format!("list {what} in {namespace}"), api.list(&ListParams::default())).await?.items)
+    slim::all(&api, ListParams::default(), &format!("list {what} in {namespace}"), |_| {}).await
 }
 
 /// Services, slices and budgets.
