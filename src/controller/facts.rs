@@ -224,6 +224,8 @@ pub struct ConfigMapFacts {
     pub entry: SnapshotEntry,
     /// The pods start without it; said only of what the pod template refers to, before the copies are recorded.
     pub optional: bool,
+    /// The pod template refers to it.
+    pub referred: bool,
     /// The ConfigMap that the pods use.
     pub live: Option<Arc<Seen>>,
     /// What is promoted over it; looked at only until the copies are recorded.

@@ -11,6 +11,7 @@ use super::observed::{
 };
 use super::passed_over::{listed, passed_over, stopping};
 use super::pending::queued;
+use crate::api::bounds::LATE;
 use crate::api::{Code, HookTime, Outcome, Phase, Plan, Snapshot, Step};
 
 /// One thing after the other; each is entered only when observation shows the one before it done.
@@ -220,6 +221,13 @@ fn begin(observed: &Observed, cursor: &Cursor, plan: &Plan, promoted: bool) -> D
     let late: Vec<String> = observed.pods.iter().filter(born).map(|pod| pod.uid.clone()).collect();
     if late.is_empty() || !plan.late.is_empty() {
         return Decision::Record(begin_next(observed, cursor));
+    }
+    if late.len() > LATE {
+        let message = format!(
+            "{} pods were started while the configuration was promoted, more than a status records; apply another request when the workload has settled",
+            late.len()
+        );
+        return stop(observed, cursor, Code::RolloutConflict.reason(), failed(Code::RolloutConflict, message));
     }
     let pods = plan.pods.saturating_add(i64::try_from(late.len()).unwrap_or(0));
     let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", format!("{pods} pods to restart"));

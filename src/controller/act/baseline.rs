@@ -5,7 +5,8 @@
 
 use super::Done;
 use super::config_maps::{self, params};
-use super::history::{self, MOST_CONFIG_MAPS};
+use super::history;
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{LastKnownGood, RestartHistory, RestartHistoryStatus};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
@@ -19,7 +20,7 @@ pub async fn learn(ctx: &Context, facts: &mut Facts, good: &[String]) -> Result<
     };
     facts.history = Some(history.clone());
     let learnt: Vec<&ConfigMapFacts> =
-        facts.config.iter().filter(|config| good.contains(&config.entry.name)).take(MOST_CONFIG_MAPS).collect();
+        facts.config.iter().filter(|config| good.contains(&config.entry.name)).take(CONFIG_MAPS).collect();
     for config in &learnt {
         if config_maps::copy_candidate(ctx, facts, config).await? == Done::NotNow {
             // It was edited meanwhile: the next event of a pod, or of the ConfigMap, brings another look.

@@ -6,13 +6,14 @@
 use super::Done;
 use super::config_maps::{self, params};
 use super::hooks;
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{
     ActiveRun, HandledRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus,
     RestartRequest, RestartRequestStatus, RestoredMap, RunRecord, names,
 };
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{Facts, List};
+use crate::controller::facts::{ConfigMapFacts, Facts, List};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -23,9 +24,6 @@ use std::collections::BTreeMap;
 
 /// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
 const SPARE_COPIES: usize = 3;
-
-/// Bound of `status.lastKnownGood`.
-pub const MOST_CONFIG_MAPS: usize = 64;
 
 /// Runs with a trigger whose keys are known (DESIGN 5).
 const KEYS: usize = 512;
@@ -198,7 +196,10 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
         status.handled.insert(0, HandledRun { key, result, code: outcome.and_then(|outcome| outcome.code) });
         status.handled.truncate(KEYS);
     }
-    for config in facts.config.iter().filter(|config| good.contains(&config.entry.name)) {
+    // Of a ConfigMap that the pods do not start on, only a promotion is known to be wanted.
+    let learnt =
+        |config: &&ConfigMapFacts| good.contains(&config.entry.name) && (config.referred || config.entry.promoted);
+    for config in facts.config.iter().filter(learnt) {
         let known = LastKnownGood {
             config_map: config.entry.name.clone(),
             snapshot: config.entry.candidate.clone(),
@@ -213,7 +214,7 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
 pub fn now_good(known_good: &mut Vec<LastKnownGood>, known: LastKnownGood) {
     known_good.retain(|old| old.config_map != known.config_map);
     known_good.push(known);
-    let surplus = known_good.len().saturating_sub(MOST_CONFIG_MAPS);
+    let surplus = known_good.len().saturating_sub(CONFIG_MAPS);
     known_good.drain(..surplus);
 }
 
@@ -371,8 +372,8 @@ mod tests {
         now_good(&mut known, good("a", "1"));
         now_good(&mut known, good("a", "2"));
         assert_eq!(known, [good("a", "2")]);
-        (0..MOST_CONFIG_MAPS).for_each(|number| now_good(&mut known, good(&format!("map-{number}"), "1")));
-        assert_eq!(known.len(), MOST_CONFIG_MAPS);
+        (0..CONFIG_MAPS).for_each(|number| now_good(&mut known, good(&format!("map-{number}"), "1")));
+        assert_eq!(known.len(), CONFIG_MAPS);
         assert_eq!(known[0].config_map, "map-0");
     }
 }

@@ -40,10 +40,12 @@ fn other_owners(pod: &PodFacts) -> Vec<OwnerReference> {
     owners.filter(|owner| owner.controller != Some(true)).cloned().collect()
 }
 
-/// Takes the pod from its `ReplicaSet`, which starts a replacement at once; the Deployment is its controller meanwhile.
+/// Takes the pod from its `ReplicaSet`, which starts a replacement at once; the Deployment is its controller meanwhile. The
+/// `ReplicaSet` stays among the owners, so that the garbage collector finds one that exists whatever becomes of the other.
 pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
-    let mut owners = other_owners(known);
+    let mut owners: Vec<OwnerReference> = known.pod.metadata.owner_references.clone().unwrap_or_default();
+    owners.iter_mut().for_each(|owner| owner.controller = None);
     owners.push(OwnerReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
@@ -60,7 +62,7 @@ pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, 
     patch(ctx, facts, pod, "detach", metadata).await
 }
 
-/// Gives the label back and drops the reference: the `ReplicaSet` adopts the pod.
+/// Gives the label back and drops the Deployment's reference: the `ReplicaSet` makes itself the controller again.
 pub async fn reattach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
     let metadata = json!({

@@ -123,7 +123,7 @@ pub const TABLE: &[Row] = &[
         Kind::Counter,
         &[(
             "category",
-            "`timeout`, `sidecar`, `not_leading`, `startup`, `internal`, `not_found`, `conflict`, `throttled`, `refused`, `server_error`, `unreachable`",
+            "`timeout`, `sidecar`, `not_leading`, `startup`, `internal`, `not_found`, `conflict`, `throttled`, `refused`, `server_error`, `unsendable`, `garbled`, `unreachable`",
         )],
         "Passes that ended with an error, by what went wrong",
     ),

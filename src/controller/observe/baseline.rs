@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** the ConfigMaps are read before the pods, so that a pod which is not in the list was born on what was read.
 
-use crate::api::{RestartRequest, RestartRequestSpec, TargetRef};
+use crate::api::{RestartRequest, RestartRequestSpec, TargetRef, bounds};
 use crate::controller::contents::Seen;
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
@@ -51,7 +51,7 @@ fn nobodys(target: &TargetRef) -> Result<RestartRequest, Error> {
 /// Those that exist, with what is known of them; the copies are not looked at.
 async fn maps(ctx: &Context, facts: &Facts) -> Result<Vec<ConfigMapFacts>, Error> {
     let mut wanted = config_maps::wanted(&facts.request, facts.workload.as_ref());
-    wanted.truncate(config_maps::MOST);
+    wanted.truncate(bounds::CONFIG_MAPS);
     let mut live = vec![];
     for wanted in &wanted {
         live.push(config_maps::get(ctx, &facts.namespace, &wanted.name).await?);
@@ -62,8 +62,17 @@ async fn maps(ctx: &Context, facts: &Facts) -> Result<Vec<ConfigMapFacts>, Error
         let live = live?;
         let good = known.iter().find(|good| good.config_map == wanted.name).copied();
         let entry = config_maps::entry(&wanted.name, &live, None, good, facts.workload_uid());
-        let (optional, digest) = (wanted.optional, live.sha256.clone());
-        Some(ConfigMapFacts { entry, optional, live: Some(live), from: None, digest, snapshot: None, candidate: None })
+        let (optional, referred, digest) = (wanted.optional, wanted.referred, live.sha256.clone());
+        Some(ConfigMapFacts {
+            entry,
+            optional,
+            referred,
+            live: Some(live),
+            from: None,
+            digest,
+            snapshot: None,
+            candidate: None,
+        })
     });
     Ok(found.collect())
 }

@@ -107,6 +107,9 @@ fn missing(facts: &Facts) -> Finding {
 
 fn spec(facts: &Facts, limits: &Restart) -> Finding {
     let (spec, most) = (&facts.request.spec, limits.max_wait_seconds);
+    if let Some(message) = spec.misnamed() {
+        return verdict(Code::InvalidSpec, message);
+    }
     if facts.resolved.timeout_seconds > most {
         return verdict(
             Code::InvalidSpec,

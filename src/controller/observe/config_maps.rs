@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** only digests leave this module for the machine and the status, never data.
 
-use crate::api::{LastKnownGood, RestartHistory, RestartRequest, SnapshotEntry, SnapshotSource, names};
+use crate::api::bounds::CONFIG_MAPS;
+use crate::api::{ConfigMapRef, LastKnownGood, RestartHistory, RestartRequest, SnapshotEntry, SnapshotSource, names};
 use crate::controller::contents::Seen;
 use crate::controller::context::Context;
 use crate::controller::error::Error;
@@ -13,8 +14,6 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use std::sync::Arc;
 
-/// Bound of `status.snapshot.configMaps`.
-pub const MOST: usize = 64;
 /// The most that is copied for one restart. Each run whose configuration is new adds as much to the cluster's store, which
 /// holds 2 to 8 GiB as a rule, and as many copies are kept as the history needs.
 pub const MOST_BYTES: usize = 16 << 20;
@@ -29,6 +28,8 @@ pub struct Wanted {
     from: Option<String>,
     /// The pods start without it.
     pub optional: bool,
+    /// The pod template refers to it.
+    pub referred: bool,
 }
 
 /// What was read, and the names of what does not exist.
@@ -64,14 +65,17 @@ pub async fn read(
     let place = Place { ctx, namespace };
     let mut read = Read { found: vec![], missing: vec![] };
     if let Some(snapshot) = request.status.as_ref().and_then(|status| status.snapshot.as_ref()) {
+        let template = of_template(workload);
         for entries in snapshot.config_maps.chunks(AT_ONCE) {
-            read.found.extend(try_join_all(entries.iter().map(|entry| recorded(place, entry))).await?);
+            let maps = try_join_all(entries.iter().map(|entry| recorded(place, entry))).await?;
+            let referred = |map: ConfigMapFacts| ConfigMapFacts { referred: refers(&template, &map.entry.name), ..map };
+            read.found.extend(maps.into_iter().map(referred));
         }
         return Ok(read);
     }
     for wanted in wanted(request, workload) {
         // Check refuses them all for it; the rest need not be read.
-        if read.found.len() > MOST || bytes(&read.found) > MOST_BYTES {
+        if read.found.len() > CONFIG_MAPS || bytes(&read.found) > MOST_BYTES {
             break;
         }
         one(place, &wanted, history, workload_uid, &mut read).await?;
@@ -85,8 +89,12 @@ pub fn bytes(maps: &[ConfigMapFacts]) -> usize {
     maps.iter().flat_map(|map| [&map.live, &map.from]).flatten().map(|seen| seen.bytes).sum()
 }
 
-/// What a ConfigMap holds, if it exists.
+/// What a ConfigMap holds, if it exists. The API server takes any text for the name in a pod template; what is no name names
+/// none.
 pub async fn get(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Arc<Seen>>, Error> {
+    if !names::is_subdomain(name) {
+        return Ok(None);
+    }
     ctx.contents.look(&ctx.reader, namespace, name).await
 }
 
@@ -96,7 +104,8 @@ async fn recorded(place: Place<'_>, entry: &SnapshotEntry) -> Result<ConfigMapFa
     let candidate =
         if entry.candidate == entry.snapshot { snapshot.clone() } else { place.get(&entry.candidate).await? };
     let digest = live.as_ref().map(|live| live.sha256.clone()).unwrap_or_default();
-    Ok(ConfigMapFacts { entry: entry.clone(), optional: false, live, from: None, digest, snapshot, candidate })
+    let entry = entry.clone();
+    Ok(ConfigMapFacts { entry, optional: false, referred: false, live, from: None, digest, snapshot, candidate })
 }
 
 async fn one(
@@ -120,7 +129,9 @@ async fn one(
         read.missing.push(name.clone());
         return Ok(());
     }
+    // What the pods do not start on cannot have made them fail: it is never put back for that, and needs no earlier copy.
     let good = history
+        .filter(|_| wanted.referred)
         .and_then(|history| history.status.as_ref())
         .and_then(|status| status.last_known_good.iter().find(|good| good.config_map == wanted.name));
     let good = match good {
@@ -128,8 +139,8 @@ async fn one(
         None => None,
     };
     let entry = entry(&wanted.name, &live, from.as_deref(), good, workload_uid);
-    let (optional, live) = (wanted.optional, Some(live));
-    read.found.push(ConfigMapFacts { optional, live, from, ..recorded(place, &entry).await? });
+    let (optional, referred, live) = (wanted.optional, wanted.referred, Some(live));
+    read.found.push(ConfigMapFacts { optional, referred, live, from, ..recorded(place, &entry).await? });
     Ok(())
 }
 
@@ -186,13 +197,23 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
 
 /// What the request names, or all that the pod template refers to.
 pub fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> {
-    if let Some(named) = &request.spec.config.config_maps {
-        return named
-            .iter()
-            .map(|map| Wanted { name: map.name.clone(), from: map.from.clone(), optional: false })
-            .collect();
-    }
+    let template = of_template(workload);
+    let Some(named) = &request.spec.config.config_maps else { return template };
+    let wanted = |map: &ConfigMapRef| Wanted {
+        name: map.name.clone(),
+        from: map.from.clone(),
+        optional: false,
+        referred: refers(&template, &map.name),
+    };
+    named.iter().map(wanted).collect()
+}
+
+fn of_template(workload: Option<&Workload>) -> Vec<Wanted> {
     workload.and_then(Workload::pod_spec).map(referenced).unwrap_or_default()
+}
+
+fn refers(template: &[Wanted], name: &str) -> bool {
+    template.iter().any(|wanted| wanted.name == name)
 }
 
 /// Volumes, projected volumes, `envFrom` and `valueFrom`, each ConfigMap once.
@@ -202,7 +223,7 @@ fn referenced(spec: &PodSpec) -> Vec<Wanted> {
         let optional = optional.unwrap_or(false);
         match all.iter_mut().find(|wanted| wanted.name == name) {
             Some(known) => known.optional &= optional,
-            None => all.push(Wanted { name: name.to_owned(), from: None, optional }),
+            None => all.push(Wanted { name: name.to_owned(), from: None, optional, referred: true }),
         }
     };
     for volume in spec.volumes.iter().flatten() {

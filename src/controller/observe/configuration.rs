@@ -2,11 +2,12 @@
 //!
 //! **Invariant:** pure; a copy that does not exist is never the reason of anything but a refusal before the first write.
 
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{Code, SnapshotSource};
 use crate::controller::config::Restart;
 use crate::controller::facts::{ConfigMapFacts, Facts};
 use crate::controller::observe::check::{Finding, verdict};
-use crate::controller::observe::config_maps::{MOST, MOST_BYTES, bytes};
+use crate::controller::observe::config_maps::{MOST_BYTES, bytes};
 
 /// The first reason that the configuration gives why the restart may not begin.
 pub fn check(facts: &Facts, limits: &Restart) -> Finding {
@@ -36,9 +37,9 @@ pub fn check(facts: &Facts, limits: &Restart) -> Finding {
 /// What is copied, and so what a pass looks at, has an end.
 fn within_bounds(maps: &[ConfigMapFacts]) -> Finding {
     let what_to_do = "name those that matter in spec.config.configMaps";
-    if maps.len() > MOST {
+    if maps.len() > CONFIG_MAPS {
         let message = format!(
-            "the pod template refers to more ConfigMaps than the {MOST} that a status can record; {what_to_do}"
+            "the pod template refers to more ConfigMaps than the {CONFIG_MAPS} that a status can record; {what_to_do}"
         );
         return verdict(Code::InvalidSpec, message);
     }
@@ -140,6 +141,7 @@ mod tests {
         ConfigMapFacts {
             entry,
             optional: false,
+            referred: true,
             live: None,
             from: None,
             digest: digest.into(),

@@ -6,7 +6,7 @@
 use crate::api::{ActiveRun, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{Facts, List, PodFacts};
+use crate::controller::facts::{Facts, List, PodFacts, Surroundings};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
 use crate::controller::observe::{config_maps, hooks, pods, resolve, shared, surroundings, workload};
 use crate::controller::workload::Workload;
@@ -66,6 +66,9 @@ async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool
 
 /// Everything around a request.
 pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
+    if request.spec.misnamed().is_some() {
+        return Ok(of_no_workload(ctx, namespace, request));
+    }
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
     let (workload, around, namespace_terminating, leaving_nodes, plan, again) = futures::try_join!(
         workload::read(ctx, namespace, &request.spec.target_ref),
@@ -113,6 +116,13 @@ pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest)
     facts.shared = shared::read(ctx, &facts).await?;
     ask_sidecars(ctx, &mut facts).await;
     Ok(facts)
+}
+
+/// What is no name names nothing that could be read, and Check says so.
+fn of_no_workload(ctx: &Context, namespace: &str, request: RestartRequest) -> Facts {
+    let none = Surroundings::default();
+    let resolved = resolve::resolve(&request.spec, &ctx.config.current(), None, &none);
+    Facts { triggered: request.triggered(), ..Facts::new(namespace, request, None, resolved) }
 }
 
 /// The ConfigMaps, unless nothing is to be copied.
