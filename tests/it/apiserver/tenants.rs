@@ -48,7 +48,8 @@ async fn a_namespace_that_does_its_worst_costs_no_other_one_a_fifth_of_its_time(
     let noise = tokio::spawn(noise(writer.clone(), noisy.clone(), over.clone(), asked.clone()));
     until("all of the noise is there, and one of its restarts is under way", || async {
         let run = raw(&writer, &noisy).get_opt("r0").await.unwrap();
-        asked.load(SeqCst) >= REQUESTS && run.is_some_and(|run| run.data["status"]["phase"] == "Restarting")
+        let phase = run.map(|run| run.data["status"]["phase"].clone()).unwrap_or_default();
+        asked.load(SeqCst) >= REQUESTS && (phase == "Preparing" || phase == "Restarting")
     })
     .await;
     let mut beside = vec![];
@@ -201,7 +202,11 @@ async fn noise(writer: Client, namespace: String, over: Arc<AtomicBool>, asked: 
         let mut request = minimal(&format!("r{number}"));
         let few: Vec<Value> = (0..8).map(|map| json!({"name": format!("map-{map}")})).collect();
         match number % 4 {
-            0 => (request["spec"]["force"], request["spec"]["config"]) = (json!(true), json!({"configMaps": few})),
+            0 => {
+                request["spec"]["force"] = json!(true);
+                request["spec"]["config"] = json!({"configMaps": few});
+                request["spec"]["strategy"] = json!({"type": "Surge", "maxParallel": 1});
+            }
             1 => request["spec"]["config"] = json!({"configMaps": few}),
             2 => request["spec"]["concurrencyPolicy"] = json!("Queue"),
             _ => {}
