@@ -187,6 +187,9 @@ pub struct PodProgress {
     pub uid: String,
     /// What is happening to it.
     pub state: PodState,
+    /// It has not been Ready since the run began, so that it goes first and needs no replacement before it goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unready: bool,
 }
 
 /// What is happening to a pod.
@@ -202,7 +205,8 @@ pub enum PodState {
     Overdue,
     /// It goes without a wait because the request says force.
     Forced,
-    /// It is the last ready endpoint: it is evicted while Ready and drains while terminating.
+    /// It drains while it terminates: it is the last ready endpoint, or it has not been Ready since the run began and its
+    /// sidecar does not answer.
     Terminating,
     /// A replacement that goes so that the old pod can come back.
     Expendable,

@@ -117,6 +117,20 @@ impl Error {
         }
     }
 
+    /// After which the API server wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.status()?.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+
+    /// The API server answered, or this one call was not answered in time: what it is about may be awaited and judged, as
+    /// opposed to an API server that cannot be reached.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.code().is_some() || matches!(self, Self::Timeout { .. })
+    }
+
     /// 429 of a PodDisruptionBudget, as opposed to flow control, which has no such cause (DESIGN 10).
     #[must_use]
     pub fn is_budget(&self) -> bool {
@@ -204,6 +218,9 @@ mod tests {
         assert!(!answered(422, "Invalid", "").is_conflict());
         assert!(answered(503, "ServiceUnavailable", "").is_passing());
         assert!(!answered(403, "Forbidden", "").is_passing());
+        assert!(answered(500, "InternalError", "").is_answer());
+        let slow = Error::Timeout { what: "ask".into(), limit: Duration::from_secs(1) };
+        assert!(slow.is_answer() && !Error::Internal("broken".into()).is_answer());
     }
 
     #[test]

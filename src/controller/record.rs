@@ -14,7 +14,7 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::events::Note;
 use crate::controller::facts::Facts;
-use crate::machine::{Change, Drain, Observed, Role, fold};
+use crate::machine::{Change, Drain, List, Observed, Role, fold};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource as _;
@@ -91,7 +91,11 @@ fn progress(observed: &Observed, status: &RestartRequestStatus) -> String {
     let Some(plan) = &status.plan else { return status.progress.clone() };
     let left = observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.alive()).count();
     let total = usize::try_from(plan.pods).unwrap_or(0);
-    if observed.plan.written { format!("{}/{total}", total.saturating_sub(left)) } else { status.progress.clone() }
+    if observed.plan.list == List::Written {
+        format!("{}/{total}", total.saturating_sub(left))
+    } else {
+        status.progress.clone()
+    }
 }
 
 /// While waiting: the message and the requests in flight, when they have changed and not too often.

@@ -14,6 +14,7 @@ mod flood;
 mod frame;
 mod http_api;
 mod http_tls;
+mod kubelet;
 mod leaders;
 mod named_maps;
 mod own_rights;
@@ -25,6 +26,7 @@ mod requests;
 mod restraint;
 mod rights;
 mod running;
+mod tenants;
 mod told;
 #[cfg(feature = "otel")]
 mod traces;

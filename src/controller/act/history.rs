@@ -13,13 +13,14 @@ use crate::api::{
 };
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{ConfigMapFacts, Facts};
+use crate::controller::facts::{ConfigMapFacts, Facts, List};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
 const SPARE_COPIES: usize = 3;
@@ -250,39 +251,70 @@ async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error
 }
 
 /// Copies that nobody needs any more once these ConfigMaps' present content is last-known-good.
-pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<String>, Error> {
+pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<Copied>, Error> {
     let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
     let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
     let mut copies = call(format!("list copies in {}", facts.namespace), api.list_metadata(&params)).await?.items;
     copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
     let kept = kept(facts, good);
-    let names = copies.into_iter().filter_map(|copy| copy.metadata.name).filter(|name| !kept.contains(name));
-    Ok(names.skip(SPARE_COPIES).collect())
+    let found =
+        copies.into_iter().filter_map(|copy| Copied::of(copy.metadata)).filter(|copy| !kept.contains(&copy.name));
+    Ok(found.skip(SPARE_COPIES).collect())
+}
+
+/// A ConfigMap that was seen: this one is deleted, and none that has its name by then.
+pub struct Copied {
+    name: String,
+    uid: String,
+}
+
+impl Copied {
+    fn of(metadata: ObjectMeta) -> Option<Self> {
+        Some(Self { name: metadata.name?, uid: metadata.uid? })
+    }
 }
 
 /// Deletes them.
-pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<String>) -> Result<(), Error> {
-    for name in copies {
-        delete(ctx, facts, &name).await?;
+pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<Copied>) -> Result<(), Error> {
+    for copy in copies {
+        delete(ctx, facts, copy).await?;
     }
     Ok(())
 }
 
-async fn delete(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
+async fn delete(ctx: &Context, facts: &Facts, Copied { name, uid }: Copied) -> Result<(), Error> {
     let what = format!("delete ConfigMap {}/{name}", facts.namespace);
-    match call(what, config_maps::api(ctx, facts).delete(name, &DeleteParams::default())).await {
-        Err(error) if !error.is_not_found() => Err(error),
+    let preconditions = Preconditions { uid: Some(uid), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match call(what, config_maps::api(ctx, facts).delete(&name, &params)).await {
+        // Gone, or another one by now, which is somebody else's.
+        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
         Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// One of our lists, as it is now: what has its name and not our labels is not ours.
+async fn delete_list(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
+    let what = format!("read the metadata of ConfigMap {}/{name}", facts.namespace);
+    let seen = call(what, config_maps::api(ctx, facts).get_metadata_opt(name)).await?;
+    let of = |labels: &BTreeMap<String, String>| {
+        let is = |label: &str, value: &str| labels.get(label).is_some_and(|of| of == value);
+        is(names::ROLE, "plan") && is(names::WORKLOAD_UID, facts.workload_uid())
+    };
+    let ours = seen.map(|seen| seen.metadata).filter(|metadata| metadata.labels.as_ref().is_some_and(of));
+    match ours.and_then(Copied::of) {
+        Some(list) => delete(ctx, facts, list).await,
+        None => Ok(()),
     }
 }
 
 /// The run is over and written down: its lists have no reader any more.
 async fn delete_lists(ctx: &Context, facts: &Facts) -> Result<(), Error> {
-    if facts.plan.is_some() {
-        delete(ctx, facts, &plan_name(&facts.request)).await?;
+    if facts.plan != List::Absent {
+        delete_list(ctx, facts, &plan_name(&facts.request)).await?;
     }
-    if facts.again.is_some() {
-        delete(ctx, facts, &again_name(&facts.request)).await?;
+    if facts.again != List::Absent {
+        delete_list(ctx, facts, &again_name(&facts.request)).await?;
     }
     Ok(())
 }
