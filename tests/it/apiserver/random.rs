@@ -80,12 +80,12 @@ async fn made(admin: &Client, space: &str, made: Made) -> Result<bool, String> {
     if error.code == 422 && told && named { Ok(false) } else { unclear() }
 }
 
-/// One restart after the other of a workload in another namespace, for as long as `pouring`; the slowest.
-async fn elsewhere(admin: &Client, space: &str, pouring: &AtomicBool) -> Duration {
+/// One restart after the other of a workload in another namespace, at least one and for as long as `pouring`; the slowest.
+async fn elsewhere(admin: &Client, space: &str, when: &str, pouring: &AtomicBool) -> Duration {
     let mut slowest = Duration::ZERO;
     let mut at = 0;
-    while pouring.load(Ordering::Relaxed) {
-        let (name, begun) = (format!("beside-{at}"), Instant::now());
+    loop {
+        let (name, begun) = (format!("{when}-{at}"), Instant::now());
         let mut request = minimal(&name);
         request["spec"]["verify"] = json!({"soakSeconds": 0});
         create(admin, space, request).await.unwrap();
@@ -96,8 +96,10 @@ async fn elsewhere(admin: &Client, space: &str, pouring: &AtomicBool) -> Duratio
         }
         slowest = slowest.max(begun.elapsed());
         at += 1;
+        if !pouring.load(Ordering::Relaxed) {
+            return slowest;
+        }
     }
-    slowest
 }
 
 async fn not_ended(admin: &Client, spaces: &[String]) -> Vec<(String, Value)> {
@@ -140,6 +142,7 @@ async fn every_request_that_the_schema_can_make_is_refused_by_its_field_or_ends_
     let watched = [&spaces[..], std::slice::from_ref(&quiet)].concat().join(",");
     let running = Running::over(&quiet, &watched).await;
 
+    let before = elsewhere(&admin, &quiet, "before", &AtomicBool::new(false)).await;
     let (schema, begun, pouring) = (made::spec_schema(), Instant::now(), AtomicBool::new(true));
     let pour = async {
         let all = stream::iter(0..cases).map(|case| {
@@ -161,12 +164,13 @@ async fn every_request_that_the_schema_can_make_is_refused_by_its_field_or_ends_
         pouring.store(false, Ordering::Relaxed);
         (accepted, poured)
     };
-    let ((accepted, poured), slowest) = tokio::join!(pour, elsewhere(&admin, &quiet, &pouring));
+    let ((accepted, poured), slowest) = tokio::join!(pour, elsewhere(&admin, &quiet, "beside", &pouring));
     let settled = begun.elapsed();
     println!(
-        "{cases} requests in {:.1} s, {accepted} accepted, all ended after {:.1} s; the slowest restart elsewhere {:.1} s; {:?}",
+        "{cases} requests in {:.1} s, {accepted} accepted, all ended after {:.1} s; a restart elsewhere: before {:.1} s, slowest beside it {:.1} s; {:?}",
         poured.as_secs_f64(),
         settled.as_secs_f64(),
+        before.as_secs_f64(),
         slowest.as_secs_f64(),
         outcomes(&admin, &spaces).await,
     );
@@ -186,7 +190,7 @@ async fn clean(admin: &Client, spaces: &[String]) {
     for space in spaces {
         let held = raw(admin, space).list(&ListParams::default()).await.unwrap().items;
         let held: Vec<String> =
-            held.iter().filter(|object| !object.finalizers().is_empty()).map(|object| object.name_any()).collect();
+            held.iter().filter(|object| !object.finalizers().is_empty()).map(kube::ResourceExt::name_any).collect();
         assert!(held.is_empty(), "{held:?}");
         raw(admin, space).delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
     }
