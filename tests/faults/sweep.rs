@@ -1,0 +1,69 @@
+//! Which plans there are, and an even sample of them.
+//!
+//! **Invariant:** the same `PLANS=N` and the same `undisturbed.json` give the same plans.
+
+use crate::fault::{Fault, Window};
+use crate::judge::oracle::Known;
+use crate::path::Path;
+use crate::plan::{Injection, Plan, Point};
+use crate::proxy::Kind;
+
+/// Leases are renewed for as long as a run takes: the first few stand for all.
+const MOST_LEASES: u32 = 3;
+
+/// The undisturbed run of each path.
+pub fn undisturbed() -> Vec<Plan> {
+    Path::all().into_iter().map(|path| Plan { path, injections: vec![] }).collect()
+}
+
+/// Every fault at every write of every path.
+pub fn all(known: &Known) -> Vec<Plan> {
+    let mut plans = vec![];
+    for path in Path::all() {
+        let Some(undisturbed) = known.get(&path.to_string()) else { continue };
+        for point in points(undisturbed) {
+            let faults = if point.kind.is_to_a_sidecar() { Fault::of_sidecars() } else { Fault::all() };
+            let faults = faults.into_iter().filter(|fault| means_something(*fault, point.kind));
+            plans.extend(faults.map(|fault| Plan { path, injections: vec![Injection { fault, point }] }));
+        }
+    }
+    plans
+}
+
+fn points(undisturbed: &crate::judge::oracle::Undisturbed) -> Vec<Point> {
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Unknown);
+    let count = |kind: Kind| undisturbed.writes.get(kind.name()).copied().unwrap_or_default();
+    let of = |kind: Kind| {
+        let most = if kind == Kind::Lease { count(kind).min(MOST_LEASES) } else { count(kind) };
+        (1..=most).map(move |nth| Point { kind, nth })
+    };
+    kinds.flat_map(of).collect()
+}
+
+/// An Event or a Lease is no place to begin what concerns reads: the writes beside it are.
+fn means_something(fault: Fault, kind: Kind) -> bool {
+    match fault {
+        Fault::Window(Window::BlackHole)
+        | Fault::Kill(_)
+        | Fault::Reset(_)
+        | Fault::Status(..)
+        | Fault::Garbage
+        | Fault::Latency(..) => true,
+        Fault::Stop(_) | Fault::Window(_) => kind.is_of_a_run(),
+    }
+}
+
+/// So many of them, evenly: one of each stretch of the list, at a place in it that wanders as the golden ratio does.
+pub fn sample(plans: Vec<Plan>, count: usize) -> Vec<Plan> {
+    if count >= plans.len() {
+        return plans;
+    }
+    let total = plans.len();
+    let place = |index: usize| {
+        let (start, end) = (index * total / count, (index + 1) * total / count);
+        start + (index * 618_034 % 1_000_000) * (end - start) / 1_000_000
+    };
+    let mut wanted: Vec<usize> = (0..count).map(place).collect();
+    wanted.dedup();
+    wanted.into_iter().map(|index| plans[index].clone()).collect()
+}
