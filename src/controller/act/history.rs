@@ -14,9 +14,12 @@ use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::Facts;
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use serde_json::json;
 use std::cmp::Reverse;
 
@@ -248,28 +251,40 @@ async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error
     delete_copies(ctx, facts, surplus).await
 }
 
+/// A ConfigMap that the controller has made, as it was listed.
+pub type Made = PartialObjectMeta<ConfigMap>;
+
 /// Copies that nobody needs any more once these ConfigMaps' present content is last-known-good.
-pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<String>, Error> {
-    let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
-    let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
-    let mut copies = call(format!("list copies in {}", facts.namespace), api.list_metadata(&params)).await?.items;
+pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<Made>, Error> {
+    let mut copies = made(ctx, facts, "snapshot").await?;
     copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
     let kept = kept(facts, good);
-    let names = copies.into_iter().filter_map(|copy| copy.metadata.name).filter(|name| !kept.contains(name));
-    Ok(names.skip(SPARE_COPIES).collect())
+    Ok(copies.into_iter().filter(|copy| !kept.contains(&copy.name_any())).skip(SPARE_COPIES).collect())
+}
+
+/// What the controller has made for the workload in that role.
+async fn made(ctx: &Context, facts: &Facts, role: &str) -> Result<Vec<Made>, Error> {
+    let selector = format!("{}={},{}={role}", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
+    let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
+    let what = format!("list the ConfigMaps of role {role} in {}", facts.namespace);
+    Ok(call(what, api.list_metadata(&params)).await?.items)
 }
 
 /// Deletes them.
-pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<String>) -> Result<(), Error> {
-    for name in copies {
-        delete(ctx, facts, &name).await?;
+pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<Made>) -> Result<(), Error> {
+    for copy in &copies {
+        delete(ctx, facts, copy).await?;
     }
     Ok(())
 }
 
-async fn delete(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
+/// Deletes exactly the one that was listed: another one of its name stays.
+async fn delete(ctx: &Context, facts: &Facts, map: &Made) -> Result<(), Error> {
+    let name = map.name_any();
+    let preconditions = Preconditions { uid: map.metadata.uid.clone(), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     let what = format!("delete ConfigMap {}/{name}", facts.namespace);
-    match call(what, config_maps::api(ctx, facts).delete(name, &DeleteParams::default())).await {
+    match call(what, config_maps::api(ctx, facts).delete(&name, &params)).await {
         Err(error) if !error.is_not_found() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
@@ -277,11 +292,12 @@ async fn delete(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
 
 /// The run is over and written down: its lists have no reader any more.
 async fn delete_lists(ctx: &Context, facts: &Facts) -> Result<(), Error> {
-    if facts.plan.is_some() {
-        delete(ctx, facts, &plan_name(&facts.request)).await?;
+    if facts.plan.is_none() && facts.again.is_none() {
+        return Ok(());
     }
-    if facts.again.is_some() {
-        delete(ctx, facts, &again_name(&facts.request)).await?;
+    let names = [plan_name(&facts.request), again_name(&facts.request)];
+    for list in made(ctx, facts, "plan").await?.iter().filter(|list| names.contains(&list.name_any())) {
+        delete(ctx, facts, list).await?;
     }
     Ok(())
 }

@@ -14,8 +14,6 @@ pub struct Call {
     pub write: Option<Kind>,
     /// A stream of events.
     pub watch: bool,
-    /// The name of the object.
-    pub name: String,
     /// The UID that the body names as a precondition.
     pub uid: Option<String>,
     /// The body names the UID or the resourceVersion that was seen.
@@ -26,7 +24,6 @@ pub struct Call {
 
 struct Place<'a> {
     resource: &'a str,
-    name: &'a str,
     subresource: &'a str,
 }
 
@@ -37,7 +34,7 @@ fn place(path: &str) -> Place<'_> {
     let rest = words.get(skipped..).unwrap_or_default();
     let rest = if rest.first() == Some(&"namespaces") && rest.len() > 2 { &rest[2..] } else { rest };
     let word = |index: usize| rest.get(index).copied().unwrap_or_default();
-    Place { resource: word(0), name: word(1), subresource: word(2) }
+    Place { resource: word(0), subresource: word(2) }
 }
 
 impl Call {
@@ -47,7 +44,6 @@ impl Call {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let query = uri.query().unwrap_or_default();
         let named = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let name = if at.name.is_empty() { named("/metadata/name").unwrap_or_default() } else { at.name.to_owned() };
         let conditions = if at.subresource == "eviction" { "/deleteOptions/preconditions" } else { "/preconditions" };
         let deletes = *method == Method::DELETE || at.subresource == "eviction";
         let place = if deletes { conditions } else { "/metadata" };
@@ -55,7 +51,7 @@ impl Call {
         let guarded = uid.is_some() || named(&format!("{place}/resourceVersion")).is_some();
         // A Job is tried out before the run.
         let write = kind(method, &at, &body).filter(|_| !query.contains("dryRun=All"));
-        Self { write, watch: query.contains("watch=true"), name, uid, guarded, line: format!("{method} {uri}") }
+        Self { write, watch: query.contains("watch=true"), uid, guarded, line: format!("{method} {uri}") }
     }
 
     /// To a sidecar, which has a challenge in place of a resourceVersion.
@@ -68,7 +64,7 @@ impl Call {
             Some(_) | None => Kind::Unknown,
         });
         let (uid, guarded) = (named("podUid"), named("challenge").is_some());
-        Self { write, watch: false, name: String::new(), uid, guarded, line: format!("{method} {uri}") }
+        Self { write, watch: false, uid, guarded, line: format!("{method} {uri}") }
     }
 }
 

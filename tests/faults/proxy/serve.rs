@@ -66,9 +66,8 @@ impl Drop for Sidecars {
 
 impl Sidecars {
     /// Opens it.
-    pub async fn open() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
+    pub async fn open(port: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let behind = Arc::new(Mutex::new(None));
         let known = behind.clone();
         let task = tokio::spawn(accept(listener, move |stream: &TcpStream| {

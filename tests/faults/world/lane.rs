@@ -10,11 +10,14 @@ use crate::support::cluster::kubectl;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
+use std::process::Stdio;
 use std::sync::Arc;
 use tokio::process::Command;
 
 /// The first lane's user.
 const FIRST_USER: u32 = 64_001;
+/// The first lane's side door: always the same, so that a rule that an earlier sweep has left is the rule of this one.
+const FIRST_PORT: u16 = 23_001;
 /// The sidecar's port of reports and commands.
 const ADMIN_PORT: &str = "8022";
 
@@ -37,31 +40,11 @@ impl Lane {
             world,
             name: format!("faults-lane-{number}"),
             user: FIRST_USER + number,
-            sidecars: Sidecars::open().await?,
+            sidecars: Sidecars::open(FIRST_PORT + u16::try_from(number)?).await?,
         };
         let home = json!({"apiVersion": "v1", "kind": "List", "items": account::home(&lane.name)}).to_string();
         kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &home).await?;
-        let (user, port) = (lane.user.to_string(), lane.sidecars.port.to_string());
-        let rule = [
-            "-w",
-            "-t",
-            "nat",
-            "-A",
-            "OUTPUT",
-            "-p",
-            "tcp",
-            "--dport",
-            ADMIN_PORT,
-            "-m",
-            "owner",
-            "--uid-owner",
-            &user,
-        ];
-        let redirect = ["-j", "REDIRECT", "--to-ports", &port];
-        let status = Command::new("iptables").args(rule).args(redirect).status().await?;
-        if !status.success() {
-            return Err("iptables does not redirect calls to sidecars: run this as root inside tests/cluster".into());
-        }
+        redirected(lane.user, lane.sidecars.port).await?;
         Ok(lane)
     }
 
@@ -73,4 +56,32 @@ impl Lane {
             other => Ok(other.map(drop)?),
         }
     }
+}
+
+/// The kernel leads what this user sends to sidecars to that port.
+async fn redirected(user: u32, port: u16) -> Result {
+    let (user, port) = (user.to_string(), port.to_string());
+    let iptables = async |verb: &str| {
+        let of = [
+            "-w",
+            "-t",
+            "nat",
+            verb,
+            "OUTPUT",
+            "-p",
+            "tcp",
+            "--dport",
+            ADMIN_PORT,
+            "-m",
+            "owner",
+            "--uid-owner",
+            &user,
+        ];
+        let to = ["-j", "REDIRECT", "--to-ports", &port];
+        Command::new("iptables").args(of).args(to).stderr(Stdio::null()).status().await
+    };
+    if iptables("-C").await?.success() || iptables("-A").await?.success() {
+        return Ok(());
+    }
+    Err("iptables does not redirect calls to sidecars: run this as root inside tests/cluster".into())
 }

@@ -21,7 +21,6 @@ use kube::api::{Api, ListParams};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use load::LoadClient;
-use restart_controller::controller::keys::Keys;
 use std::path::PathBuf;
 
 /// The seed of every lane's key: what signs is not what is tested here.
@@ -33,14 +32,8 @@ pub struct World {
     pub client: Client,
     /// The proxies' way.
     pub upstream: Upstream,
-    /// The API server's address.
-    pub server: String,
     /// A token of the controller's own account.
     pub token: String,
-    /// The key that sidecars trust.
-    pub public_key: String,
-    /// An address of this machine that pods and the controller reach.
-    pub address: String,
     /// The load client.
     pub load: LoadClient,
     /// The receiver of hooks.
@@ -55,7 +48,6 @@ impl World {
     /// Installs the operator and starts what is shared.
     pub async fn begin() -> Result<Self> {
         let config = Config::infer().await?;
-        let server = config.cluster_url.to_string();
         let client = Client::try_from(config.clone())?;
         let mut bare = config;
         bare.auth_info = AuthInfo::default();
@@ -70,12 +62,9 @@ impl World {
         let directory = account::open_directory()?;
         Ok(Self {
             upstream: Upstream(Client::try_from(bare)?),
-            server,
             token: account::token(&client).await?,
-            public_key: Keys::from_seed(&SEED).public_text(),
             load: LoadClient::start(&address.address).await?,
             hooks: Receiver::start(&address.address).await?,
-            address: address.address,
             program: account::program(directory.path())?,
             directory,
             client,
