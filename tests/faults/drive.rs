@@ -3,7 +3,7 @@
 //! **Invariant:** whatever becomes of a plan, its namespace goes and its processes end.
 
 use crate::end::End;
-use crate::judge::oracle::{Known, Undisturbed, differs};
+use crate::judge::oracle::{Known, Undisturbed, differs, is_refused};
 use crate::judge::{self, Before};
 use crate::path::{Path, Story};
 use crate::plan::{Injection, Plan};
@@ -12,7 +12,7 @@ use crate::story;
 use crate::support::Result;
 use crate::support::load::Report;
 use crate::support::request::sentence;
-use crate::support::wait::{Look, until};
+use crate::support::wait::{Look, until, when};
 use crate::world::crew::Crew;
 use crate::world::lane::Lane;
 use crate::world::pods::Pods;
@@ -52,7 +52,7 @@ pub struct Verdict {
 
 /// Runs a plan in a namespace of this name.
 pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Verdict {
-    let space = match Space::create(lane.world.clone(), name.clone(), plan.path.workload).await {
+    let space = match Space::create(lane.world.clone(), name.clone(), plan.path).await {
         Ok(space) => space,
         Err(error) => {
             return Verdict {
@@ -125,14 +125,20 @@ impl Run<'_> {
         if self.path().is_under_load() {
             self.lane.world.load.run(&self.lane.name, &address).await?;
         }
-        until("the baseline", 60, async || {
-            let known =
-                self.space.history().await?.and_then(|history| history.status).unwrap_or_default().last_known_good;
-            Ok(if known.is_empty() { Look::NotYet("nothing is known to be good".into()) } else { Look::Done(()) })
-        })
-        .await?;
+        if self.path().has_baseline() {
+            self.baseline().await?;
+        }
         story::prepare(self.space, self.path().story).await?;
         Before::look(self.space, &self.pods).await
+    }
+
+    async fn baseline(&self) -> Result {
+        until("the baseline", 60, async || {
+            let status = self.space.history().await?.and_then(|history| history.status).unwrap_or_default();
+            let known = !status.last_known_good.is_empty();
+            Ok(when(known, || "nothing is known to be good".into()))
+        })
+        .await
     }
 
     /// From the request to its end.
@@ -200,11 +206,12 @@ impl Run<'_> {
             Ok(end) => end,
             Err(error) => return self.verdict.wrong.push(format!("the end could not be looked at: {error}")),
         };
-        let completed = end.phase == Some(Phase::Completed);
+        let refused = self.plan.injections.iter().any(|one| is_refused(*one));
+        let run = judge::Known { completed: end.phase == Some(Phase::Completed), refused };
         let wrong = if self.path().story == Story::NamespaceDeletion {
             judge::of_writes(before, &self.pods, &seen)
         } else {
-            judge::invariants(self.space, before, &self.pods, &seen, completed).await
+            judge::invariants(self.space, before, &self.pods, &seen, run).await
         };
         self.verdict.wrong.extend(wrong);
         if let Some(undisturbed) = known.get(&self.path().to_string()) {

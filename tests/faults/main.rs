@@ -2,7 +2,7 @@
 //! world, and real pods under load behind it.
 //!
 //! `tests/faults/run` boots a cluster and starts this. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
-//! between them, several; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
+//! between them, several; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
 //!
 //! **Invariant:** the last line is the result: `N plans, N violations, N of N requests failed`.
 
@@ -27,6 +27,7 @@ use result::Tally;
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use support::Result;
 use world::World;
 use world::lane::Lane;
@@ -50,6 +51,7 @@ async fn faults() -> Result<Tally> {
     let updates = variable("UPDATE").is_some();
     let plans = plans(&known, updates)?;
     let lanes = number("LANES")?.unwrap_or(3);
+    let until = number("TIME")?.map(|seconds| Instant::now() + Duration::from_secs(seconds as u64));
     let world = Arc::new(World::begin().await?);
     let (queue, tally) = (Mutex::new(plans.into_iter().enumerate().collect()), Mutex::new(Tally::begin()));
     let known = if updates { Known::default() } else { known };
@@ -57,7 +59,7 @@ async fn faults() -> Result<Tally> {
     for number in 0..u32::try_from(lanes)? {
         opened.push(Lane::open(world.clone(), number).await?);
     }
-    futures::future::join_all(opened.iter().map(|lane| through(lane, &queue, &known, &tally))).await;
+    futures::future::join_all(opened.iter().map(|lane| through(lane, &queue, &known, &tally, until))).await;
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if updates {
         let mut written = oracle::known()?;
@@ -70,27 +72,38 @@ async fn faults() -> Result<Tally> {
 /// The plans that were asked for.
 fn plans(known: &Known, updates: bool) -> Result<Vec<Plan>> {
     if let Some(lines) = variable("PLAN") {
-        let lines = lines.split([';', '\n']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        return Ok(lines.map(str::parse).collect::<std::result::Result<_, String>>()?);
+        return parsed(&lines);
     }
     let undisturbed = sweep::undisturbed();
     if updates {
         return Ok(undisturbed);
     }
     let all = sweep::all(known);
-    Ok(match number("PLANS")? {
-        Some(count) => sweep::sample(all, count),
-        None => undisturbed.into_iter().chain(all).collect(),
+    let count = number("PLANS")?;
+    let found = regressions()?;
+    Ok(match count {
+        Some(count) => found.into_iter().chain(sweep::sample(&all, count)).collect(),
+        None => found.into_iter().chain(undisturbed).chain(sweep::sample(&all, all.len())).collect(),
     })
+}
+
+/// What has been found before, and has to stay mended.
+fn regressions() -> Result<Vec<Plan>> {
+    parsed(&std::fs::read_to_string(support::cluster::path("tests/faults/regressions"))?)
+}
+
+fn parsed(lines: &str) -> Result<Vec<Plan>> {
+    let lines = lines.split([';', '\n']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::parse).collect::<std::result::Result<_, String>>()?)
 }
 
 type Queue = Mutex<VecDeque<(usize, Plan)>>;
 
-async fn through(lane: &Lane, queue: &Queue, known: &Known, tally: &Mutex<Tally>) {
-    loop {
+async fn through(lane: &Lane, queue: &Queue, known: &Known, tally: &Mutex<Tally>, until: Option<Instant>) {
+    while until.is_none_or(|until| Instant::now() < until) {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((index, plan)) = next else { return };
-        let verdict = drive::drive(lane, &plan, format!("faults-{index}"), known).await;
+        let verdict = drive::drive(lane, &plan, format!("faults-{}-{index}", std::process::id()), known).await;
         tally.lock().unwrap_or_else(PoisonError::into_inner).add(index, &plan, verdict);
     }
 }

@@ -145,6 +145,11 @@ impl Path {
         Workload::ALL.into_iter().flat_map(of).collect()
     }
 
+    /// Its configuration is known to be good before the first restart; else the restart makes the history and the copies itself.
+    pub fn has_baseline(self) -> bool {
+        self.story != Story::Success
+    }
+
     /// Requests are sent throughout. The pod of a single node's DaemonSet leaves a gap, and a namespace that goes takes its
     /// pods away from their clients.
     pub fn is_under_load(self) -> bool {

@@ -53,17 +53,16 @@ fn means_something(fault: Fault, kind: Kind) -> bool {
     }
 }
 
-/// So many of them, evenly: one of each stretch of the list, at a place in it that wanders as the golden ratio does.
-pub fn sample(plans: Vec<Plan>, count: usize) -> Vec<Plan> {
-    if count >= plans.len() {
-        return plans;
-    }
-    let total = plans.len();
+/// So many of them, evenly: one of each stretch of the list, at a place in it that wanders as the golden ratio does. Their order
+/// wanders in the same way, so that a sweep that is broken off has been even too.
+pub fn sample(plans: &[Plan], count: usize) -> Vec<Plan> {
+    let (total, count) = (plans.len(), count.min(plans.len()));
+    let wandering = |index: usize| index * 618_034 % 1_000_000;
     let place = |index: usize| {
         let (start, end) = (index * total / count, (index + 1) * total / count);
-        start + (index * 618_034 % 1_000_000) * (end - start) / 1_000_000
+        start + wandering(index) * (end - start) / 1_000_000
     };
-    let mut wanted: Vec<usize> = (0..count).map(place).collect();
-    wanted.dedup();
-    wanted.into_iter().map(|index| plans[index].clone()).collect()
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|index| wandering(*index));
+    order.into_iter().map(|index| plans[place(index)].clone()).collect()
 }

@@ -14,6 +14,15 @@ use crate::world::space::Space;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// What is known of the run beside that.
+#[derive(Clone, Copy)]
+pub struct Known {
+    /// It completed.
+    pub completed: bool,
+    /// The API server has refused one of its writes for good.
+    pub refused: bool,
+}
+
 /// What was noted before the request.
 pub struct Before {
     /// The workload.
@@ -30,9 +39,9 @@ impl Before {
 }
 
 /// The sentences of what does not hold.
-pub async fn invariants(space: &Space, before: &Before, pods: &Pods, seen: &[Seen], completed: bool) -> Vec<String> {
-    let mut wrong = writes::wrong(seen, pods, before, completed);
-    match rest::wrong(space, before, pods).await {
+pub async fn invariants(space: &Space, before: &Before, pods: &Pods, seen: &[Seen], run: Known) -> Vec<String> {
+    let mut wrong = writes::wrong(seen, pods, before, run.completed);
+    match rest::wrong(space, before, pods, run.refused).await {
         Ok(more) => wrong.extend(more),
         Err(error) => wrong.push(format!("the end could not be looked at: {error}")),
     }

@@ -54,7 +54,7 @@ fn explained(injection: Injection, path: Path, undisturbed: &End, found: &End) -
     match injection.fault {
         // A refusal for good: the run fails by it and is put back. What is refused while it is put back stays as it is, and
         // the request says so.
-        Fault::Status(422, When::Before) => failed_cleanly(path, undisturbed, found),
+        Fault::Status(..) if is_refused(injection) => failed_cleanly(path, undisturbed, found),
         Fault::Status(..)
         | Fault::Kill(_)
         | Fault::Reset(_)
@@ -65,9 +65,14 @@ fn explained(injection: Injection, path: Path, undisturbed: &End, found: &End) -
     }
 }
 
+/// The API server refuses it for good.
+pub fn is_refused(injection: Injection) -> bool {
+    injection.fault == Fault::Status(422, When::Before)
+}
+
 fn failed_cleanly(path: Path, undisturbed: &End, found: &End) -> bool {
     let phase = found.phase == Some(Phase::Failed) || !path.story.keeps_request();
     let first = if path.story == Story::BrokenInPlace { Content::Bad } else { Content::Good };
     let content = found.configuration == Some(first) || found.configuration == undisturbed.configuration;
-    phase && content && found.ready == undisturbed.ready && found.runs.len() == undisturbed.runs.len()
+    phase && content && found.ready == undisturbed.ready
 }

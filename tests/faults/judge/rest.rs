@@ -13,8 +13,8 @@ use restart_controller::api::RestartHistoryStatus;
 use restart_controller::wire::{ADMIN_PORT, IN_FLIGHT_PATH, InFlightReport};
 
 /// The sentences of what does not hold.
-pub async fn wrong(space: &Space, before: &Before, pods: &Pods) -> Result<Vec<String>> {
-    let mut wrong = history(space).await?;
+pub async fn wrong(space: &Space, before: &Before, pods: &Pods, refused: bool) -> Result<Vec<String>> {
+    let mut wrong = history(space, refused).await?;
     let workload = space.workload().await?;
     if workload != before.workload {
         wrong.push(format!("the workload was written to: before {}, after {workload}", before.workload));
@@ -38,9 +38,13 @@ pub async fn wrong(space: &Space, before: &Before, pods: &Pods) -> Result<Vec<St
     Ok(wrong)
 }
 
-async fn history(space: &Space) -> Result<Vec<String>> {
-    let Some(history) = space.history().await? else { return Ok(vec!["there is no RestartHistory".to_owned()]) };
+async fn history(space: &Space, refused: bool) -> Result<Vec<String>> {
     let mut wrong = vec![];
+    let Some(history) = space.history().await? else {
+        // Whoever is refused before the lock leaves no record.
+        wrong.extend((!refused).then(|| "there is no RestartHistory".to_owned()));
+        return Ok(wrong);
+    };
     if !history.finalizers().is_empty() {
         wrong.push(format!("the history has the finalizers {:?}", history.finalizers()));
     }
@@ -49,7 +53,7 @@ async fn history(space: &Space) -> Result<Vec<String>> {
         wrong.push(format!("the lock is held: {}", status.state));
     }
     let records = status.runs.iter().filter(|run| run.request == REQUEST).count();
-    if records != 1 {
+    if records != 1 && !(refused && records == 0) {
         wrong.push(format!("the history has {records} records of the run"));
     }
     Ok(wrong)

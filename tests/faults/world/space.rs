@@ -5,10 +5,10 @@
 use super::World;
 use super::account::keys;
 use super::pods::Pods;
-use crate::path::Workload;
+use crate::path::{Path, Workload};
 use crate::support::Result;
 use crate::support::app::documents;
-use crate::support::cluster::{path, with_images};
+use crate::support::cluster::{path as file, with_images};
 use crate::support::wait::{Look, until, when};
 use hyper::Method;
 use k8s_openapi::NamespaceResourceScope;
@@ -51,8 +51,8 @@ pub struct Space {
 
 impl Space {
     /// Makes it and deploys the sample.
-    pub async fn create(world: Arc<World>, name: String, workload: Workload) -> Result<Self> {
-        let space = Self { world, name, workload };
+    pub async fn create(world: Arc<World>, name: String, path: Path) -> Result<Self> {
+        let space = Self { world, name, workload: path.workload };
         let namespace = json!({"metadata": {"name": space.name}});
         Api::<Namespace>::all(space.world.client.clone())
             .create(&PostParams::default(), &serde_json::from_value(namespace)?)
@@ -61,16 +61,16 @@ impl Space {
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
         space.create_or_leave(account).await?;
         space.create_or_leave(keys(&space.name)).await?;
-        let manifest = with_images(&std::fs::read_to_string(path(workload.manifest()))?);
+        let manifest = with_images(&std::fs::read_to_string(file(path.workload.manifest()))?);
         for mut document in documents(&manifest)? {
-            space.small(&mut document);
+            space.small(&mut document, path.has_baseline());
             space.create_or_leave(document).await?;
         }
         Ok(space)
     }
 
     /// Few pods, short requests, and the ledger of the load client beside them.
-    fn small(&self, document: &mut Value) {
+    fn small(&self, document: &mut Value, baseline: bool) {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
         if kind == "ConfigMap" {
             document["data"] = json!({"config.yaml": GOOD});
@@ -80,6 +80,9 @@ impl Space {
         }
         if self.workload != Workload::DaemonSet {
             document["spec"]["replicas"] = json!(REPLICAS);
+        }
+        if !baseline {
+            document["spec"]["template"]["metadata"]["labels"] = json!({"app": "web"});
         }
         let container = &mut document["spec"]["template"]["spec"]["containers"][0];
         container["env"] = json!([{"name": "LEDGER", "value": self.world.load.ledger}]);
