@@ -6,13 +6,14 @@ use crate::end::End;
 use crate::judge::oracle::{Known, Undisturbed, differs, is_refused};
 use crate::judge::{self, Before};
 use crate::path::{Path, Story};
-use crate::plan::{Injection, Plan};
+use crate::plan::Plan;
 use crate::proxy::{Proxy, Seen};
 use crate::story;
 use crate::support::Result;
 use crate::support::load::Report;
 use crate::support::request::sentence;
 use crate::support::wait::{Look, until, when};
+use crate::verdict::{self, Verdict};
 use crate::world::crew::Crew;
 use crate::world::lane::Lane;
 use crate::world::pods::Pods;
@@ -26,29 +27,6 @@ use std::time::{Duration, Instant};
 
 /// Longest time of an undisturbed run.
 const TERMINAL: Duration = Duration::from_secs(150);
-
-/// What came of a plan.
-#[derive(Default)]
-pub struct Verdict {
-    /// What does not hold.
-    pub wrong: Vec<String>,
-    /// Requests sent meanwhile.
-    pub sent: u64,
-    /// Of them, those that were lost.
-    pub failed: u64,
-    /// Faults whose point did not come.
-    pub left: Vec<Injection>,
-    /// What the run did.
-    pub did: Option<Undisturbed>,
-    /// What there is to see when something does not hold.
-    pub diagnosis: String,
-    /// From the request to its end.
-    pub took: Duration,
-    /// Reads of the controllers.
-    pub reads: u64,
-    /// It could not be judged: the machine or the cluster did not do its part.
-    pub void: bool,
-}
 
 /// Runs a plan in a namespace of this name.
 pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Verdict {
@@ -82,7 +60,7 @@ async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known) -> Ver
     let before = match run.ready().await {
         Ok(before) => before,
         Err(error) => {
-            run.diagnose(&crew).await;
+            run.verdict.diagnosis = verdict::diagnosis(space, &proxy, &crew).await;
             return run.void(&format!("not ready for the plan: {error}"));
         }
     };
@@ -93,7 +71,7 @@ async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known) -> Ver
     run.stop_load().await;
     run.judge(&before, known).await;
     if !run.verdict.wrong.is_empty() {
-        run.diagnose(&crew).await;
+        run.verdict.diagnosis = verdict::diagnosis(space, &proxy, &crew).await;
     }
     run.verdict
 }
@@ -219,36 +197,6 @@ impl Run<'_> {
         }
         self.verdict.did = Some(Undisturbed { writes: counted(&seen), end });
     }
-
-    async fn diagnose(&mut self, crew: &Crew) {
-        let ask = async |arguments: &[&str]| {
-            let all = [&["--namespace", &self.space.name], arguments].concat();
-            crate::support::cluster::kubectl(&all, "").await.unwrap_or_else(|error| error.to_string())
-        };
-        let objects = ask(&["get", "restartrequests,restarthistories", "-o", "yaml"]).await;
-        let rest =
-            ask(&["get", "deployments,replicasets,pods,configmaps,endpointslices", "-o", "wide", "--show-labels"])
-                .await;
-        let events = ask(&["get", "events", "--sort-by=.metadata.creationTimestamp"]).await;
-        let writes: Vec<String> = self.proxy.seen().iter().map(line).collect();
-        let log = crew.log();
-        self.verdict.diagnosis =
-            format!("{objects}\n{rest}\n{events}\n--- writes\n{}\n--- log\n{log}", writes.join("\n"));
-    }
-}
-
-fn line(seen: &Seen) -> String {
-    let nth = seen.nth.map_or_else(|| "-".to_owned(), |nth| nth.to_string());
-    let fault = seen.fault.map(|fault| fault.to_string()).unwrap_or_default();
-    let answer = seen.answer.map_or_else(|| "none".to_owned(), |answer| answer.to_string());
-    format!(
-        "{:?} {} {}#{nth} {} {answer} {fault} uid {:?}",
-        seen.at,
-        seen.from,
-        seen.kind.name(),
-        seen.call.line,
-        seen.call.uid
-    )
 }
 
 fn counted(seen: &[Seen]) -> BTreeMap<String, u32> {

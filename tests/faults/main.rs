@@ -19,6 +19,7 @@ mod story;
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
 mod support;
 mod sweep;
+mod verdict;
 mod world;
 
 use judge::oracle::{self, Known};
@@ -93,8 +94,8 @@ fn regressions() -> Result<Vec<Plan>> {
 }
 
 fn parsed(lines: &str) -> Result<Vec<Plan>> {
-    let lines = lines.split([';', '\n']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(lines.map(str::parse).collect::<std::result::Result<_, String>>()?)
+    let plans = lines.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(';')).map(str::trim);
+    Ok(plans.filter(|line| !line.is_empty()).map(str::parse).collect::<std::result::Result<_, String>>()?)
 }
 
 type Queue = Mutex<VecDeque<(usize, Plan)>>;

@@ -2,9 +2,9 @@
 //!
 //! **Invariant:** a plan that could not be judged is a violation too, and named as such.
 
-use crate::drive::Verdict;
 use crate::judge::oracle::Known;
 use crate::plan::Plan;
+use crate::verdict::Verdict;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -93,7 +93,10 @@ impl Tally {
         let list = |sums: &BTreeMap<String, u64>| {
             sums.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
         };
-        let bad: String = self.bad.iter().map(|(plan, wrong)| format!("BAD  {plan}: {}\n", wrong.join("; "))).collect();
+        let mut bad =
+            self.bad.iter().map(|(plan, wrong)| format!("BAD  {plan}: {}", wrong.join("; "))).collect::<Vec<_>>();
+        bad.push(String::new());
+        let bad = bad.join("\n");
         format!(
             "\nby path: {}\nby fault: {}\n{} whose point did not come\n{:.0} s, {:.1} s a plan\n{bad}{} plans, {} violations, {} of {} requests failed",
             list(&self.by_path),

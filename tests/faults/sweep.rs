@@ -11,6 +11,9 @@ use crate::proxy::Kind;
 /// Leases are renewed for as long as a run takes: the first few stand for all.
 const MOST_LEASES: u32 = 3;
 
+/// Every so many plans of a sample have two faults.
+const PAIRED: usize = 4;
+
 /// The undisturbed run of each path.
 pub fn undisturbed() -> Vec<Plan> {
     Path::all().into_iter().map(|path| Plan { path, injections: vec![] }).collect()
@@ -64,5 +67,16 @@ pub fn sample(plans: &[Plan], count: usize) -> Vec<Plan> {
     };
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|index| wandering(*index));
-    order.into_iter().map(|index| plans[place(index)].clone()).collect()
+    let mut chosen: Vec<Plan> = order.into_iter().map(|index| plans[place(index)].clone()).collect();
+    (0..chosen.len()).step_by(PAIRED).for_each(|index| pair(&mut chosen, index));
+    chosen
+}
+
+/// Adds the fault of the next plan of the same path, at another point.
+fn pair(chosen: &mut [Plan], index: usize) {
+    let (head, tail) = chosen.split_at_mut(index + 1);
+    let plan = &mut head[index];
+    let next = tail.iter().filter(|next| next.path == plan.path).flat_map(|next| &next.injections);
+    let other = next.copied().find(|other| plan.injections.iter().all(|one| one.point != other.point));
+    plan.injections.extend(other);
 }

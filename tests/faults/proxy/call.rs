@@ -112,8 +112,7 @@ fn patched(body: &Value) -> Kind {
     match annotations.get(names::DETACHED_HASH) {
         Some(Value::String(_)) => Kind::Detach,
         Some(Value::Null) => Kind::PutBack,
-        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => Kind::Unknown,
         None if annotations.get(names::DELETION_COST).is_some() => Kind::Expend,
-        None => Kind::Unknown,
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => Kind::Unknown,
     }
 }

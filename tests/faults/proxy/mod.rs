@@ -1,7 +1,7 @@
 //! The proxy between one plan's controllers and the API server, and between them and the sidecars.
 //!
 //! A call comes in at the [`Door`] of the process that makes it; [`state`] numbers it if it writes; [`disturb`] does to it what the
-//! plan says; whatever is left of it goes on with the caller's own token, and its answer comes back as it is.
+//! plan says; [`onward`] sends what is left of it with the caller's own token, and its answer comes back as it is.
 //!
 //! **Invariant:** a call that no fault is about passes unchanged, and streams pass unbuffered.
 
@@ -9,6 +9,7 @@ mod answer;
 mod call;
 mod disturb;
 mod kind;
+mod onward;
 mod serve;
 mod state;
 mod watch;

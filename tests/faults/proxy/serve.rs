@@ -4,7 +4,7 @@
 //! **Invariant:** a connection that the plan cuts ends with a reset, never with a polite end.
 
 use super::Proxy;
-use super::disturb::{self, Answered};
+use super::onward::{self, Answered};
 use super::state::Answer;
 use crate::support::Result;
 use http_body_util::{BodyExt as _, Full};
@@ -43,7 +43,7 @@ impl Door {
         let proxy = proxy.clone();
         let task = tokio::spawn(accept(listener, move |_| {
             let proxy = proxy.clone();
-            Some(move |request| disturb::api_server(proxy.clone(), number, request))
+            Some(move |request| onward::api_server(proxy.clone(), number, request))
         }));
         Ok(Self { port, task })
     }
@@ -74,7 +74,7 @@ impl Sidecars {
             // Where the call was meant to go, as the kernel remembers it.
             let ahead = SockRef::from(stream).original_dst_v4().ok()?.as_socket()?;
             let proxy: Arc<Proxy> = known.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-            Some(move |request| disturb::sidecar(proxy.clone(), ahead, request))
+            Some(move |request| onward::sidecar(proxy.clone(), ahead, request))
         }));
         Ok(Self { port, behind, task })
     }

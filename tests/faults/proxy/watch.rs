@@ -12,7 +12,7 @@ use hyper::{Response, header};
 use kube::client::Body;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
 /// How late events come.
 const LATE: Duration = Duration::from_secs(5);
@@ -42,19 +42,22 @@ async fn read(proxy: Arc<Proxy>, mut body: Body, sender: mpsc::UnboundedSender<(
             frame = body.frame() => frame,
             () = sender.closed() => return,
             window = told.recv() => {
-                if ends(window, &sender) { return } else { continue }
+                if window.is_ok_and(|window| ends(window, &sender)) {
+                    return;
+                }
+                continue;
             }
         };
         let Some(Ok(frame)) = frame else { return };
         buffer.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default());
         while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
             let line = Bytes::from(buffer.drain(..=end).collect::<Vec<u8>>());
-            pass(&proxy, line, &sender);
+            pass(&proxy, &line, &sender);
         }
     }
 }
 
-fn pass(proxy: &Proxy, line: Bytes, sender: &mpsc::UnboundedSender<(Instant, Line)>) {
+fn pass(proxy: &Proxy, line: &Bytes, sender: &mpsc::UnboundedSender<(Instant, Line)>) {
     let open = |window| proxy.state().until(window).is_some();
     if open(Window::WatchDrop) {
         return;
@@ -70,27 +73,25 @@ fn pass(proxy: &Proxy, line: Bytes, sender: &mpsc::UnboundedSender<(Instant, Lin
 }
 
 /// What a window that has been opened does to a watch that is open; whether it ends it.
-fn ends(window: Result<Window, broadcast::error::RecvError>, sender: &mpsc::UnboundedSender<(Instant, Line)>) -> bool {
+fn ends(window: Window, sender: &mpsc::UnboundedSender<(Instant, Line)>) -> bool {
     let line = match window {
-        Ok(Window::WatchGone) => Ok(gone_event()),
-        Ok(Window::WatchCut) => Err(Cut),
-        Ok(Window::WatchGarbage) => Ok(Bytes::from_static(b"\xff{]not an event\n")),
-        Ok(
-            Window::BlackHole
-            | Window::Reads(_)
-            | Window::ReadsReset
-            | Window::ReadsGarbage
-            | Window::Stale
-            | Window::WatchLate
-            | Window::WatchDrop
-            | Window::WatchTwice
-            | Window::SidecarsHole
-            | Window::SidecarsReset
-            | Window::SidecarsStatus
-            | Window::SidecarsGarbage,
-        )
-        | Err(_) => return false,
+        Window::WatchGone => Ok(gone_event()),
+        Window::WatchCut => Err(Cut),
+        Window::WatchGarbage => Ok(Bytes::from_static(b"\xff{]not an event\n")),
+        Window::BlackHole
+        | Window::Reads(_)
+        | Window::ReadsReset
+        | Window::ReadsGarbage
+        | Window::Stale
+        | Window::WatchLate
+        | Window::WatchDrop
+        | Window::WatchTwice
+        | Window::SidecarsHole
+        | Window::SidecarsReset
+        | Window::SidecarsStatus
+        | Window::SidecarsGarbage => return false,
     };
+    // The controller may have gone away.
     let _ = sender.send((Instant::now(), line));
     true
 }

@@ -33,7 +33,7 @@ impl LoadClient {
         command.args(["load", "--control", &format!("127.0.0.1:{CONTROL}"), "--ledger", &format!("0.0.0.0:{LEDGER}")]);
         let process = command.stdout(std::process::Stdio::null()).kill_on_drop(true).spawn()?;
         until("the load client to answer", 20, async || {
-            Ok(ask(Method::GET, CONTROL, "/healthz", String::new()).await.map(|_| Look::Done(()))?)
+            ask(Method::GET, CONTROL, "/healthz", String::new()).await.map(|_| Look::Done(()))
         })
         .await?;
         Ok(Self { _process: process, ledger: format!("{address}:{LEDGER}") })

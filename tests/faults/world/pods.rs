@@ -23,10 +23,20 @@ pub struct Life {
     pub ready: bool,
     /// It is detached now.
     pub detached: bool,
+    /// How far it has gone.
+    pub stage: Stage,
+}
+
+/// A pod only ever goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It is there to stay.
+    #[default]
+    Present,
     /// It has been told to go.
-    pub told_to_go: bool,
+    Going,
     /// It no longer exists.
-    pub gone: bool,
+    Gone,
 }
 
 type Lives = Arc<Mutex<BTreeMap<String, Life>>>;
@@ -58,7 +68,7 @@ impl Pods {
 
     /// Those that nobody has told to go.
     pub fn present(&self) -> BTreeMap<String, Life> {
-        self.lives().into_iter().filter(|(_, life)| !life.told_to_go && !life.gone).collect()
+        self.lives().into_iter().filter(|(_, life)| life.stage == Stage::Present).collect()
     }
 }
 
@@ -82,6 +92,6 @@ fn seen(lives: &mut BTreeMap<String, Life>, pod: &Pod, gone: bool) {
     life.address = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
     life.ready = is_ready(pod);
     life.detached = is_detached(pod);
-    life.told_to_go |= pod.metadata.deletion_timestamp.is_some();
-    life.gone |= gone;
+    let told = if pod.metadata.deletion_timestamp.is_some() { Stage::Going } else { Stage::Present };
+    life.stage = life.stage.max(if gone { Stage::Gone } else { told });
 }

@@ -4,7 +4,7 @@
 
 use super::World;
 use super::account::keys;
-use super::pods::Pods;
+use super::pods::{Pods, Stage};
 use crate::path::{Path, Workload};
 use crate::support::Result;
 use crate::support::app::documents;
@@ -120,7 +120,7 @@ impl Space {
             let present = pods.present();
             let sound =
                 present.values().filter(|life| life.ready && !life.detached && !life.address.is_empty()).count();
-            let going = pods.lives().values().filter(|life| life.told_to_go && !life.gone).count();
+            let going = pods.lives().values().filter(|life| life.stage == Stage::Going).count();
             let settled = present.len() == self.wanted() && sound == present.len() && going == 0;
             Ok(when(settled, || format!("{sound} of {} sound, {going} going, wanted {}", present.len(), self.wanted())))
         })
