@@ -1,7 +1,8 @@
 //! The fault matrix: the real controller before a real API server, with a proxy between them that does what goes wrong in the
 //! world, and real pods under load behind it.
 //!
-//! `tests/faults/run` boots a cluster and starts this. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
+//! `tests/faults/run` boots a cluster and starts this. `CONTROLLER_BEFORE=FILE` names the program of the version before: the
+//! processes of a plan are then of both in turn. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
 //! between them, several; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
 //!
 //! **Invariant:** the last line is the result: `N plans, N violations, N of N requests failed`.

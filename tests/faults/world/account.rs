@@ -34,12 +34,18 @@ pub fn open_directory() -> Result<tempfile::TempDir> {
     Ok(directory)
 }
 
-/// A copy of the program, which a build in the middle of a sweep does not change.
-pub fn program(directory: &Path) -> Result<PathBuf> {
-    let built = std::env::var_os("CONTROLLER_PROGRAM")
-        .map_or_else(|| env!("CARGO_BIN_EXE_restart-controller").into(), PathBuf::from);
-    let copy = directory.join("restart-controller");
-    std::fs::copy(&built, &copy).map_err(|error| format!("{}: {error}", built.display()))?;
+/// Copies of the program and, if one is named, of the version before it: a build in the middle of a sweep does not change them.
+pub fn programs(directory: &Path) -> Result<Vec<PathBuf>> {
+    let ours =
+        std::env::var_os("CONTROLLER_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_restart-controller").into());
+    let built =
+        [("restart-controller", Some(ours)), ("restart-controller-before", std::env::var_os("CONTROLLER_BEFORE"))];
+    let named = built.into_iter().filter_map(|(name, built)| Some((directory.join(name), PathBuf::from(built?))));
+    named.map(|(copy, built)| copied(&built, copy)).collect()
+}
+
+fn copied(built: &Path, copy: PathBuf) -> Result<PathBuf> {
+    std::fs::copy(built, &copy).map_err(|error| format!("{}: {error}", built.display()))?;
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
     Ok(copy)
 }

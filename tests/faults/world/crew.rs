@@ -55,7 +55,7 @@ impl Crew {
         std::fs::write(&configuration, CONFIGURATION)?;
         let log = files.join("log");
         let start = Start {
-            program: lane.world.program.clone(),
+            programs: lane.world.programs.clone(),
             token: lane.world.token.clone(),
             own: lane.name.clone(),
             namespace: namespace.to_owned(),
@@ -74,7 +74,7 @@ impl Crew {
 }
 
 struct Start {
-    program: PathBuf,
+    programs: Vec<PathBuf>,
     token: String,
     own: String,
     namespace: String,
@@ -118,7 +118,7 @@ impl Start {
         let kubeconfig = self.files.join(format!("kubeconfig-{number}"));
         std::fs::write(&kubeconfig, self.kubeconfig(door.port))?;
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.files.join("log"))?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.programs[(number - 1) % self.programs.len()]);
         command.args([
             "run",
             "--admin",

@@ -38,8 +38,8 @@ pub struct World {
     pub load: LoadClient,
     /// The receiver of hooks.
     pub hooks: Receiver,
-    /// The program under test, where every account may run it.
-    pub program: PathBuf,
+    /// The programs under test, where every account may run them: the first process of a plan runs the first, and so on in turn.
+    pub programs: Vec<PathBuf>,
     /// Files of the processes; they go with this value.
     pub directory: tempfile::TempDir,
 }
@@ -65,7 +65,7 @@ impl World {
             token: account::token(&client).await?,
             load: LoadClient::start(&address.address).await?,
             hooks: Receiver::start(&address.address).await?,
-            program: account::program(directory.path())?,
+            programs: account::programs(directory.path())?,
             directory,
             client,
         })
