@@ -6,7 +6,7 @@ use crate::path::Story;
 use crate::support::Result;
 use crate::support::request::condition;
 use crate::world::pods::Pods;
-use crate::world::space::{BAD, CONFIG, GOOD, NEXT, Space};
+use crate::world::space::{BAD, BINARY, CONFIG, GOOD, NEXT, Space};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
@@ -98,7 +98,8 @@ impl End {
 
 async fn content(space: &Space) -> Result<Content> {
     let found = space.content(CONFIG).await?;
-    let is = |yaml: &str| found == json!({"data": {"config.yaml": yaml}, "binaryData": null, "immutable": null});
+    let binary = json!({"logo.bin": BINARY});
+    let is = |yaml: &str| found == json!({"data": {"config.yaml": yaml}, "binaryData": binary, "immutable": null});
     Ok(if is(GOOD) {
         Content::Good
     } else if is(NEXT) {

@@ -127,13 +127,14 @@ impl Story {
     /// How many pods are replaced does not depend on who is faster.
     pub fn counts_pods(self) -> bool {
         match self {
-            Self::Success | Self::Promotion | Self::Cancel => true,
-            Self::BrokenInPlace
+            Self::Success
+            | Self::Promotion
+            | Self::BrokenInPlace
             | Self::BrokenPromotion
+            | Self::Cancel
             | Self::HookFailure
-            | Self::SoakFailure
-            | Self::Delete
-            | Self::NamespaceDeletion => false,
+            | Self::SoakFailure => true,
+            Self::Delete | Self::NamespaceDeletion => false,
         }
     }
 }

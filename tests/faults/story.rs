@@ -8,7 +8,7 @@ use crate::support::Result;
 use crate::support::wait::{until, when};
 use crate::world::load::ask_at;
 use crate::world::pods::Pods;
-use crate::world::space::{BAD, CANDIDATE, CONFIG, NEXT, REQUEST, Space};
+use crate::world::space::{BAD, BINARY, CANDIDATE, CONFIG, NEXT, REQUEST, Space};
 use hyper::Method;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use restart_controller::api::{RestartRequest, Step};
@@ -26,7 +26,7 @@ pub async fn prepare(space: &Space, story: Story) -> Result {
         Story::BrokenInPlace => return space.edit(BAD).await,
         Story::Success | Story::Cancel | Story::Delete | Story::HookFailure | Story::NamespaceDeletion => return Ok(()),
     };
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CANDIDATE}, "data": {"config.yaml": candidate}});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CANDIDATE}, "data": {"config.yaml": candidate}, "binaryData": {"logo.bin": BINARY}});
     space.create_or_leave(map).await
 }
 

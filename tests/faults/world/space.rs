@@ -28,6 +28,8 @@ use std::sync::Arc;
 pub const GOOD: &str = "greeting: hello\ndelayMillis: 20\n";
 /// What is promoted and good.
 pub const NEXT: &str = "greeting: promoted\ndelayMillis: 20\n";
+/// Bytes that are no text, beside each of these two.
+pub const BINARY: &str = "AP+AAQI=";
 /// On this no pod starts.
 pub const BAD: &str = "greeting: never seen\nexitAtStart: true\n";
 /// The ConfigMap that the pods read.
@@ -74,6 +76,7 @@ impl Space {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
         if kind == "ConfigMap" {
             document["data"] = json!({"config.yaml": GOOD});
+            document["binaryData"] = json!({"logo.bin": BINARY});
         }
         if kind != self.workload.kind() {
             return;
