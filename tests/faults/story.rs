@@ -15,8 +15,8 @@ use restart_controller::api::{RestartRequest, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Longest wait for the turn of a story: with faults on the way there.
-const TURN: u64 = 120;
+/// Longest wait for the turn of a story: with faults on the way there, and on a machine that has too much to do.
+const TURN: u64 = 400;
 
 /// What has to be there before the request.
 pub async fn prepare(space: &Space, story: Story) -> Result {
@@ -36,9 +36,9 @@ pub fn request(space: &Space, path: Path) -> Value {
     let parallel = if one_by_one { json!(1) } else { json!("100%") };
     let kind = if path.workload == Workload::Surge { "Surge" } else { "Rolling" };
     let mut spec = json!({
-        "targetRef": {"kind": path.workload.kind(), "name": "web"}, "reason": path.to_string(), "timeoutSeconds": 30,
+        "targetRef": {"kind": path.workload.kind(), "name": "web"}, "reason": path.to_string(), "timeoutSeconds": 120,
         "strategy": {"type": kind, "maxParallel": parallel, "allowDisruption": path.workload == Workload::DaemonSet},
-        "verify": {"soakSeconds": if path.story == Story::SoakFailure { 60 } else { 0 }}, "progressDeadlineSeconds": 90,
+        "verify": {"soakSeconds": if path.story == Story::SoakFailure { 60 } else { 0 }}, "progressDeadlineSeconds": 300,
     });
     let hook = |name: &str, path: &str| json!([{"name": name, "timeoutSeconds": 600, "http": {"url": space.world.hooks.url(path)}}]);
     match path.story {
