@@ -69,7 +69,7 @@ soak: ## the same of ten million, or LEDGER_REQUESTS=N, in the release profile
 it: ## integration against a real kube-apiserver, booted for it
 	tests/it/run
 
-cluster-test: ## the local cluster itself: two side by side, broken on purpose; nothing stays
+cluster-test: ## the local cluster itself: two side by side, one of three nodes, broken on purpose; nothing stays
 	tests/cluster/selftest
 
 sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, beside nginx and haproxy, fuzzed; 90 s

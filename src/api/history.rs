@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** users never write it; it outlives requests and dies with its workload.
 
-use super::{Code, Phase, TargetRef};
+use super::names::SUBDOMAIN;
+use super::{Code, Phase, TargetRef, bounds};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -60,7 +61,7 @@ pub struct RestartHistoryStatus {
     pub handled: Vec<HandledRun>,
     /// The configuration that the workload is known to run well with: that of its last successful run, or of pods that were
     /// all seen Ready on it.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["configMap"]))]
+    #[schemars(length(max = bounds::CONFIG_MAPS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["configMap"]))]
     pub last_known_good: Vec<LastKnownGood>,
 }
 
@@ -88,10 +89,10 @@ impl Default for RestartHistoryStatus {
 #[serde(rename_all = "camelCase")]
 pub struct ActiveRun {
     /// Name of its request.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub request: String,
     /// UID of its request.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub uid: String,
     /// The generation of the request's spec that the run began with.
     #[serde(default)]
@@ -110,10 +111,10 @@ pub struct ActiveRun {
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
     /// Name of its request.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME))]
     pub request: String,
     /// UID of its request.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub uid: String,
     /// The generation of the request's spec that the run began with.
     #[serde(default)]
@@ -146,7 +147,7 @@ pub struct RunRecord {
     pub message: String,
     /// ConfigMaps that the run put back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::CONFIG_MAPS))]
     pub restored: Vec<RestoredMap>,
 }
 
@@ -155,10 +156,10 @@ pub struct RunRecord {
 #[serde(rename_all = "camelCase")]
 pub struct RestoredMap {
     /// The ConfigMap.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub config_map: String,
     /// Digest of the content that failed.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub failed_sha256: String,
     /// It holds the content that failed again: somebody, such as a GitOps tool, took the restore back.
     #[serde(default)]
@@ -184,12 +185,12 @@ pub struct HandledRun {
 #[serde(rename_all = "camelCase")]
 pub struct LastKnownGood {
     /// The ConfigMap.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub config_map: String,
     /// The immutable copy.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub snapshot: String,
     /// Digest of its data and binaryData.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub sha256: String,
 }

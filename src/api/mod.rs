@@ -2,9 +2,11 @@
 //!
 //! **Invariant:** nothing here talks to a cluster; without features the kube crate has no `Client` to do it with.
 
+pub mod bounds;
 mod code;
 mod crd;
 mod history;
+mod misnamed;
 pub mod names;
 pub mod parallel;
 mod phase;

@@ -37,8 +37,36 @@ pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub const LOWEST_COST: &str = "-2147483648";
 /// On a pod template: its pods carry the sidecar, and what they run well with is kept as last-known-good.
 pub const SIDECAR_LABEL: &str = "restart-controller.dev/sidecar";
+/// On a namespace: `true` where hooks may be Jobs. The policies of the chart ask for it; the controller itself does not.
+pub const JOB_HOOKS: &str = "restart-controller.dev/job-hooks";
+/// On a namespace: `true` where those Jobs may use Secrets.
+pub const JOB_HOOK_SECRETS: &str = "restart-controller.dev/job-hook-secrets";
 /// Name of the sidecar's container.
 pub const SIDECAR_CONTAINER: &str = "restart-sidecar";
+
+/// The name of a namespace, as a regular expression.
+pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// The name of a workload, a ConfigMap and most other objects, as a regular expression.
+pub const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// Whether `text` is the name of a namespace: [`LABEL`], at most 63 characters.
+#[must_use]
+pub fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
+/// Whether `text` is the name of a workload or a ConfigMap: [`SUBDOMAIN`], at most 253 characters. What is no name must
+/// not become part of a path: kube puts it there as it is.
+#[must_use]
+pub fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+fn is_part(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    text.bytes().all(|byte| plain(byte) || byte == b'-') && ends.into_iter().all(|byte| byte.is_some_and(plain))
+}
 
 /// A name for an object made for `base`: at most 211 characters, unlike any other (DESIGN 1).
 #[must_use]
@@ -78,6 +106,18 @@ mod tests {
         assert_eq!(name.len(), 211);
         assert_ne!(name, generated(&long, "Deployment", &long, "2"));
         assert_eq!(generated_label(&long, "Deployment", &long, "1").len(), 63);
+    }
+
+    #[test]
+    fn what_would_be_a_path_or_a_query_is_no_name() {
+        for bad in
+            ["", ".", "..", "a/b", "../secrets", "a%2fb", "A", "a b", "a\n", "a?x", "a#x", "-a", "a-", "a..b", "ä"]
+        {
+            assert!(!is_subdomain(bad) && !is_label(bad), "{bad:?}");
+        }
+        assert!(is_subdomain("web.v2") && !is_label("web.v2"));
+        assert!(is_subdomain(&"a".repeat(253)) && !is_subdomain(&"a".repeat(254)));
+        assert!(is_label(&"a".repeat(63)) && !is_label(&"a".repeat(64)));
     }
 
     #[test]

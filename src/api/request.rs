@@ -4,7 +4,8 @@
 //! what an absent field became is shown in `status.resolved`.
 
 use super::Phase;
-use super::names::FINALIZER;
+use super::bounds::NAME;
+use super::names::{FINALIZER, LABEL, SUBDOMAIN};
 use super::status::RestartRequestStatus;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -102,6 +103,11 @@ pub struct RestartRequestSpec {
     pub requested_by: Option<String>,
 }
 
+/// What stands between the scheme and the end has no space and no control character in it.
+const URL: &str = r"^https?://[^\s\x00-\x1f]+$";
+/// An absolute path that a container can have for a mount.
+const DIRECTORY: &str = r"^/[^:\x00-\x1f]+$";
+
 /// A new trigger asks for another run, which may differ in everything. Else every field but `cancel` and
 /// `ttlSecondsAfterFinished` is frozen; optional ones are compared by presence and value.
 const FROZEN: &str = "has(self.trigger) && (!has(oldSelf.trigger) || self.trigger != oldSelf.trigger) || self.reason == oldSelf.reason && self.force == oldSelf.force && self.onTimeout == oldSelf.onTimeout \
@@ -144,7 +150,7 @@ pub struct TargetRef {
     /// Deployment, StatefulSet or DaemonSet.
     pub kind: TargetKind,
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = NAME), regex(pattern = SUBDOMAIN))]
     pub name: String,
 }
 
@@ -260,11 +266,11 @@ fn yes() -> bool {
 #[x_kube(validation = ("!has(self.from) || self.from != self.name", "from must be another ConfigMap"))]
 pub struct ConfigMapRef {
     /// The ConfigMap that the pods use.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = NAME), regex(pattern = SUBDOMAIN))]
     pub name: String,
     /// The candidate whose data is written over it before any pod is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = NAME), regex(pattern = SUBDOMAIN))]
     pub from: Option<String>,
 }
 
@@ -288,7 +294,7 @@ pub struct Hooks {
 #[x_kube(validation = ("has(self.http) != has(self.job)", "exactly one of http and job"))]
 pub struct Hook {
     /// Its name in the history.
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
     pub name: String,
     /// An HTTP request; 2xx is success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -317,7 +323,7 @@ fn default_hook_timeout() -> i32 {
 pub struct HttpHook {
     /// Where to: `http://` or `https://`, a Service of the cluster or any other host; a name without a dot is a Service of
     /// this namespace. Loopback and link-local addresses are refused, redirects are not followed.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://.+"))]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = URL))]
     pub url: String,
     /// Its method.
     #[serde(default)]
@@ -351,7 +357,7 @@ pub struct JobHook {
     /// A directory: every container of the Job finds the configuration that new pods start on below it, each ConfigMap's
     /// keys as files of a directory of its name. Absent: nothing is mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 512), regex(pattern = "^/[^:]+$"))]
+    #[schemars(length(min = 2, max = 512), regex(pattern = DIRECTORY))]
     pub mount_candidate_at: Option<String>,
 }
 

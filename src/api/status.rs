@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** never a ConfigMap's data, only names and digests; timestamps are for people, no decision reads them.
 
-use super::{Code, Phase, Step, StrategyType};
+use super::names::SUBDOMAIN;
+use super::{Code, Phase, Step, StrategyType, bounds};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,10 +31,10 @@ pub struct RestartRequestStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     /// A sentence for people.
-    #[schemars(length(max = 2048))]
+    #[schemars(length(max = bounds::MESSAGE))]
     pub message: String,
     /// Pods restarted / planned.
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = bounds::PROGRESS))]
     pub progress: String,
     /// Requests in flight in the pods that are being drained.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,20 +69,20 @@ pub struct RestartRequestStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
     /// The pods being worked on: a batch, and in recovery as many replacements again.
-    #[schemars(length(max = 2048))]
+    #[schemars(length(max = bounds::WORKED_ON))]
     pub pods: Vec<PodProgress>,
     /// The hooks that have been started.
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = bounds::HOOKS))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookProgress>,
     /// What is certain about the end, from the moment it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// Every phase with its times; the oldest entries are merged when there are more than 64.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = bounds::HISTORY), extend("x-kubernetes-list-type" = "atomic"))]
     pub history: Vec<HistoryEntry>,
     /// Ready, Reconciling and Stalled as kstatus reads them; Succeeded; and what has been reached.
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = bounds::CONDITIONS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
@@ -92,6 +93,7 @@ pub struct Resolved {
     /// How pods are replaced.
     pub strategy: StrategyType,
     /// Largest batch, in pods.
+    #[schemars(range(min = 1, max = bounds::PARALLEL))]
     pub max_parallel: i32,
     /// Longest wait for one pod's in-flight requests, in seconds.
     pub timeout_seconds: i32,
@@ -101,10 +103,10 @@ pub struct Resolved {
     pub min_seconds: i32,
     /// What tells the pod template that the run began with from others: a Deployment's `pod-template-hash`, the
     /// `updateRevision` of a StatefulSet, the `controller-revision-hash` of a DaemonSet.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME))]
     pub revision: String,
     /// UID of the workload that the run began with.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub workload_uid: String,
 }
 
@@ -113,7 +115,7 @@ pub struct Resolved {
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// One entry per ConfigMap.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::CONFIG_MAPS))]
     pub config_maps: Vec<SnapshotEntry>,
 }
 
@@ -122,21 +124,21 @@ pub struct Snapshot {
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotEntry {
     /// The ConfigMap that the pods use.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub name: String,
     /// The immutable copy that a restore writes back.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub snapshot: String,
     /// Digest of that copy's data and binaryData.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub sha256: String,
     /// Where the copy comes from.
     pub source: SnapshotSource,
     /// The immutable copy of what new pods start on.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub candidate: String,
     /// Digest of what new pods start on: the content at request time, or what is promoted.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub candidate_sha256: String,
     /// Whether the run writes the candidate over the ConfigMap.
     pub promoted: bool,
@@ -159,17 +161,17 @@ pub enum SnapshotSource {
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// The immutable ConfigMap that lists their UIDs.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub config_map: String,
     /// How many they are.
     pub pods: i64,
     /// UIDs of pods born between the list and the promotion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 64)))]
+    #[schemars(length(max = bounds::LATE), inner(length(max = bounds::ID)))]
     pub late: Vec<String>,
     /// The immutable ConfigMap that lists the pods to replace once more, because they started on the bad configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME), regex(pattern = SUBDOMAIN))]
     pub again: Option<String>,
 }
 
@@ -178,13 +180,16 @@ pub struct Plan {
 #[serde(rename_all = "camelCase")]
 pub struct PodProgress {
     /// Its name.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = bounds::NAME))]
     pub name: String,
     /// Its UID.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::ID))]
     pub uid: String,
     /// What is happening to it.
     pub state: PodState,
+    /// It has not been Ready since the run began, so that it goes first and needs no replacement before it goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unready: bool,
 }
 
 /// What is happening to a pod.
@@ -200,7 +205,8 @@ pub enum PodState {
     Overdue,
     /// It goes without a wait because the request says force.
     Forced,
-    /// It is the last ready endpoint: it is evicted while Ready and drains while terminating.
+    /// It drains while it terminates: it is the last ready endpoint, or it has not been Ready since the run began and its
+    /// sidecar does not answer.
     Terminating,
     /// A replacement that goes so that the old pod can come back.
     Expendable,
@@ -219,7 +225,7 @@ pub struct HookProgress {
     pub state: HookState,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = bounds::SENTENCE))]
     pub message: String,
 }
 
@@ -255,17 +261,17 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     /// A sentence for people.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = bounds::SENTENCE))]
     pub message: String,
     /// Pods failed on the configuration, so that a changed one is restored.
     pub suspect_configuration: bool,
     /// What could not be put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = bounds::SENTENCE))]
     pub not_restored: Option<String>,
     /// One word for it: NoBaseline, RestoreConflict, PodsNotReady, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::WORD))]
     pub not_restored_reason: Option<String>,
 }
 
@@ -276,10 +282,10 @@ pub struct HistoryEntry {
     /// The phase.
     pub phase: Phase,
     /// One word: the step, or why the phase was entered.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::WORD))]
     pub reason: String,
     /// A sentence for people.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = bounds::ENTRY_MESSAGE))]
     pub message: String,
     /// When it was entered.
     pub started_at: Time,
@@ -288,7 +294,7 @@ pub struct HistoryEntry {
     pub finished_at: Option<Time>,
     /// The pods it was about, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 253)))]
+    #[schemars(length(max = bounds::ENTRY_PODS), inner(length(max = bounds::NAME)))]
     pub pods: Vec<String>,
     /// How many entries were merged into this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -301,15 +307,15 @@ pub struct HistoryEntry {
 pub struct Condition {
     /// Its type.
     #[serde(rename = "type")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::WORD))]
     pub condition_type: String,
     /// True, False or Unknown.
     pub status: ConditionStatus,
     /// One word.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = bounds::WORD))]
     pub reason: String,
     /// A sentence for people.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = bounds::SENTENCE))]
     pub message: String,
     /// When `status` last changed.
     pub last_transition_time: Time,

@@ -47,17 +47,18 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     let colours = colours(std::io::stdout().is_terminal());
     for map in &preview.facts.config {
         let name = &map.entry.name;
-        let Some(live) = &map.live else { continue };
+        let Some(live) = copy(&client, name).await? else { continue };
         match good.iter().find(|good| good.config_map == *name) {
             None => println!("{name}: no run has shown yet what it runs well with"),
             Some(good) => match copy(&client, &good.snapshot).await? {
-                Some(copy) => say(name, "last known good", "now", &changes(&copy, live), colours),
+                Some(copy) => say(name, "last known good", "now", &changes(&copy, &live), colours),
                 None => println!("{name}: its last known good ({}) is gone", good.snapshot),
             },
         }
-        if let Some(from) = &map.from {
-            let from_name = from.metadata.name.as_deref().unwrap_or_default();
-            say(name, "now", &format!("candidate {from_name}"), &changes(live, from), colours);
+        if let Some(candidate) = &map.from
+            && let Some(from) = copy(&client, &candidate.name).await?
+        {
+            say(name, "now", &format!("candidate {}", candidate.name), &changes(&live, &from), colours);
         }
     }
     if preview.facts.config.is_empty() {

@@ -35,35 +35,40 @@ pub async fn run(global: &Global, args: &Args) -> Result<Exit, Error> {
     let client = connect(global).await?;
     let mut lines = vec![served(&client).await?, running(&client, &args.place).await];
     lines.push(right(&client, "you may ask for restarts", "create", "restart-controller.dev", "restartrequests").await);
-    let mut hold = None;
+    let (mut hold, mut exceptions) = (None, vec![]);
     if let Some(target) = &args.target {
         lines.push(rights(&client, target).await);
         // Without the definitions nothing else can be asked.
         if lines[0].found != Found::Refused {
             let survey = survey(&client, &looking(target.clone()), &args.place).await?;
             lines.extend(survey.lines);
+            exceptions = survey.preview.as_ref().map(super::plan::exceptions).unwrap_or_default();
             hold = survey.preview.and_then(|preview| preview.hold);
         }
     }
     let restartable = lines.iter().all(|line| line.found != Found::Refused);
     match args.output {
-        Format::Table | Format::Wide => say(args.target.as_ref(), &lines, hold.as_deref()),
+        Format::Table | Format::Wide => say(args.target.as_ref(), &lines, hold.as_deref(), &exceptions),
         Format::Name => args.target.iter().for_each(|target| println!("{target}")),
         Format::Json | Format::Yaml => print_value(
             args.output,
-            &json!({"targetRef": args.target, "accepted": restartable, "checks": lines, "waitsFor": hold}),
+            &json!({"targetRef": args.target, "accepted": restartable, "checks": lines, "waitsFor": hold,
+                "notReady": exceptions.into_iter().map(|(_, text)| text).collect::<Vec<_>>()}),
         )?,
     }
     Ok(if restartable { Exit::Done } else { Exit::Error })
 }
 
-fn say(target: Option<&TargetRef>, lines: &[Line], hold: Option<&str>) {
+fn say(target: Option<&TargetRef>, lines: &[Line], hold: Option<&str>, exceptions: &[(&str, String)]) {
     let colours = colours(std::io::stdout().is_terminal());
     for line in lines {
         println!("{}", line.text(colours));
     }
     if let Some(hold) = hold {
         println!("  A restart would wait first: {hold}");
+    }
+    for (what, text) in exceptions {
+        println!("  {what}: {text}");
     }
     let wrong = lines.iter().filter(|line| line.found == Found::Refused).count();
     let what = target.map_or_else(|| "A workload".to_owned(), ToString::to_string);

@@ -11,7 +11,7 @@ use super::survey::{Survey, Where, survey};
 use super::workloads::{targets, understood};
 use crate::api::{SnapshotSource, TargetRef};
 use crate::client::Error;
-use crate::controller::preview::Preview;
+use crate::controller::preview::{Exceptions, Preview};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -77,6 +77,8 @@ fn value(target: &TargetRef, survey: &Survey) -> Value {
         "waitsFor": preview.and_then(|preview| preview.hold.clone()),
         "resolved": preview.map(|preview| preview.facts.resolved.clone()),
         "pods": preview.map(|preview| pods(preview)),
+        "first": preview.map(|preview| preview.exceptions.first.clone()),
+        "passedOver": preview.map(|preview| preview.exceptions.passed_over.clone()),
         "configMaps": preview.map(|preview| preview.facts.config.iter().map(|map| &map.entry).collect::<Vec<_>>()),
         "estimatedSeconds": survey.estimate,
     })
@@ -105,6 +107,16 @@ fn page(target: &TargetRef, survey: &Survey, colours: bool) -> String {
     page + "Nothing was written.\n"
 }
 
+/// What would be done with pods that are not Ready.
+pub fn exceptions(preview: &Preview) -> Vec<(&'static str, String)> {
+    let said =
+        |what, pods: &[String], why: &str| (!pods.is_empty()).then(|| (what, format!("{}: {why}", pods.join(", "))));
+    let Exceptions { first, passed_over } = &preview.exceptions;
+    let first = said("First", first, "not Ready, so replaced before all others and all at once");
+    let passed_over = said("Left alone", passed_over, "cannot be replaced now, and nothing waits for them");
+    first.into_iter().chain(passed_over).collect()
+}
+
 fn what_follows(preview: &Preview, estimate: Option<i64>) -> String {
     let (facts, mut page) = (&preview.facts, String::new());
     let mut row = |what: &str, text: &str| {
@@ -122,6 +134,9 @@ fn what_follows(preview: &Preview, estimate: Option<i64>) -> String {
         ),
     );
     row("Pods", &pods(preview).join(", "));
+    for (what, text) in exceptions(preview) {
+        row(what, &text);
+    }
     for map in &facts.config {
         let entry = &map.entry;
         let state = match (entry.promoted, entry.source) {

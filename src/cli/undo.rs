@@ -12,7 +12,7 @@ use super::output::{Table, ago, full_name, name, print_objects, print_table, pri
 use super::restart::{ask_and_follow, follows};
 use crate::api::{ConfigMapRef, Phase, RestartRequest, TargetRef};
 use crate::client::{Ask, Error, RestartClient, timestamp};
-use crate::controller::facts::digest;
+use crate::controller::contents::digest;
 use kube::api::ListParams;
 use serde_json::json;
 use std::cmp::Reverse;

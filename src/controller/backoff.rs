@@ -25,7 +25,8 @@ impl Backoff {
         let count = failures.entry(object.to_owned()).or_default();
         *count += 1;
         let doubled = |first: Duration| first.saturating_mul(1 << (*count - 1).min(16)).min(LONGEST);
-        if error.is_conflict() { doubled(AFTER_CONFLICT).min(FIRST) } else { doubled(FIRST) }
+        let wait = if error.is_conflict() { doubled(AFTER_CONFLICT).min(FIRST) } else { doubled(FIRST) };
+        wait.max(error.retry_after().unwrap_or_default())
     }
 
     /// The pass for `object` succeeded, or the object is gone.
@@ -52,6 +53,16 @@ mod tests {
         assert_eq!(backoff.after("shop/other", &error), FIRST);
         backoff.forget("shop/web");
         assert_eq!(backoff.after("shop/web", &error), FIRST);
+    }
+
+    #[test]
+    fn what_the_api_server_asks_for_is_waited_for_and_no_less() {
+        let mut status = kube::core::Status::failure("busy", "TooManyRequests").with_code(429);
+        status.details = Some(serde_json::from_str(r#"{"retryAfterSeconds": 7}"#).unwrap());
+        let busy = Error::Kube { what: "read".into(), source: kube::Error::Api(status.boxed()) };
+        let backoff = Backoff::default();
+        let waits: Vec<_> = (0..6).map(|_| backoff.after("shop/web", &busy).as_secs()).collect();
+        assert_eq!(waits, [7, 7, 7, 7, 8, 16]);
     }
 
     #[test]

@@ -5,10 +5,12 @@
 
 use super::error::Error;
 use super::leader::{Leader, NotLeading};
-use super::{admission, config, edges, events, hooks, keys, memory, metrics, orphans, sidecars, traces, turns};
+use super::{
+    admission, config, contents, edges, events, hooks, keys, leases, memory, metrics, orphans, sidecars, traces, turns,
+};
 use kube::Client;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for an answer of the API server.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -40,6 +42,8 @@ pub struct Context {
     pub keys: keys::Keys,
     /// The sidecars.
     pub sidecars: sidecars::Sidecars,
+    /// The drain leases that are renewed between passes.
+    pub leases: leases::Leases,
     /// The counters.
     pub metrics: metrics::Metrics,
     /// The event recorder.
@@ -56,6 +60,8 @@ pub struct Context {
     pub traces: traces::Traces,
     /// The requests that wait, and whose turn it is to be looked at.
     pub turns: turns::Turns,
+    /// What ConfigMaps hold, by their versions.
+    pub contents: contents::Contents,
 }
 
 impl std::fmt::Debug for Context {
@@ -70,6 +76,8 @@ impl Context {
     /// The run has ended, or its request is gone.
     pub fn forget(&self, uid: &str) {
         self.memory.forget(uid);
+        self.leases.forget(uid);
+        self.turns.neighbours.forget(uid, Instant::now());
         self.hooks.forget(uid);
         self.metrics.in_flight(uid, None);
     }

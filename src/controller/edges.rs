@@ -7,7 +7,7 @@ use super::facts::{Facts, PodFacts};
 use super::sidecars::Sidecars;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -16,6 +16,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 const WAIT: Duration = Duration::from_secs(15);
 /// Pods that are waited for at any time; those beyond are asked by the passes alone.
 const MOST: usize = 256;
+/// The same of one namespace, whose sidecars may answer as slowly as they like.
+const MOST_OF_ONE_NAMESPACE: usize = 32;
 /// Edges on their way to the loops; one that is lost is found by the next pass.
 const ON_THE_WAY: usize = 64;
 
@@ -25,8 +27,8 @@ type Place = (String, String);
 /// The waits under way; clones share them.
 #[derive(Clone, Debug)]
 pub struct Edges {
-    /// UIDs of the pods.
-    waited_for: Arc<Mutex<BTreeSet<String>>>,
+    /// UIDs of the pods, and the namespace of each.
+    waited_for: Arc<Mutex<BTreeMap<String, String>>>,
     reached: broadcast::Sender<Place>,
 }
 
@@ -64,9 +66,11 @@ impl Edges {
 
     fn begin(&self, sidecars: &Sidecars, (ip, port): (String, u16), uid: String, place: Place) {
         let mut waited_for = self.lock();
-        if waited_for.len() >= MOST || !waited_for.insert(uid.clone()) {
+        let of_this_namespace = waited_for.values().filter(|namespace| **namespace == place.0).count();
+        if waited_for.len() >= MOST || of_this_namespace >= MOST_OF_ONE_NAMESPACE || waited_for.contains_key(&uid) {
             return;
         }
+        waited_for.insert(uid.clone(), place.0.clone());
         drop(waited_for);
         let (edges, sidecars) = (self.clone(), sidecars.clone());
         tokio::spawn(async move {
@@ -79,7 +83,7 @@ impl Edges {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.waited_for.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,5 +170,20 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(wakes.next().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_namespace_whose_sidecars_keep_us_waiting_leaves_waits_to_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (edges, at) = (Edges::default(), listener.local_addr().unwrap());
+        let sidecars = Sidecars::on_loopback();
+        let begin = |namespace: &str, pod: usize| {
+            let (at, place) = (("127.0.0.1".to_owned(), at.port()), (namespace.to_owned(), "web".to_owned()));
+            edges.begin(&sidecars, at, format!("{namespace}-{pod}"), place);
+        };
+        (0..MOST).for_each(|pod| begin("dark", pod));
+        assert_eq!(edges.lock().len(), MOST_OF_ONE_NAMESPACE);
+        begin("shop", 0);
+        assert!(edges.lock().contains_key("shop-0"));
     }
 }

@@ -62,6 +62,8 @@ impl Error {
             Self::NotLeading { .. } | Self::Lost(_) => "not_leading",
             Self::Startup(_) => "startup",
             Self::Internal(_) => "internal",
+            Self::Kube { source: kube::Error::BuildRequest(_) | kube::Error::HttpError(_), .. } => "unsendable",
+            Self::Kube { source: kube::Error::SerdeError(_), .. } => "garbled",
             Self::Kube { .. } => match self.code() {
                 Some(404) => "not_found",
                 Some(409) => "conflict",
@@ -91,10 +93,16 @@ impl Error {
         self.code() == Some(404)
     }
 
-    /// 400, 403, 405, 422: the same call will be refused again until somebody changes a right, a quota, a policy or the object.
+    /// 400, 403, 405, 413, 422: the same call will be refused again until somebody changes a right, a quota, a policy or the object.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.code().is_some_and(refuses)
+    }
+
+    /// 422: the object itself is not what its schema or a policy permits.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.code() == Some(422)
     }
 
     /// The same call may well succeed later: the API server is away, busy or slow.
@@ -107,6 +115,20 @@ impl Error {
                 false
             }
         }
+    }
+
+    /// After which the API server wants to be asked again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.status()?.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+
+    /// The API server answered, or this one call was not answered in time: what it is about may be awaited and judged, as
+    /// opposed to an API server that cannot be reached.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.code().is_some() || matches!(self, Self::Timeout { .. })
     }
 
     /// 429 of a PodDisruptionBudget, as opposed to flow control, which has no such cause (DESIGN 10).
@@ -151,7 +173,7 @@ impl Error {
 }
 
 fn refuses(code: u16) -> bool {
-    matches!(code, 400 | 403 | 405 | 422)
+    matches!(code, 400 | 403 | 405 | 413 | 422)
 }
 
 /// kube prints an API error twice, once as a debug dump; people get the server's sentence and its code.
@@ -196,6 +218,20 @@ mod tests {
         assert!(!answered(422, "Invalid", "").is_conflict());
         assert!(answered(503, "ServiceUnavailable", "").is_passing());
         assert!(!answered(403, "Forbidden", "").is_passing());
+        assert!(answered(500, "InternalError", "").is_answer());
+        let slow = Error::Timeout { what: "ask".into(), limit: Duration::from_secs(1) };
+        assert!(slow.is_answer() && !Error::Internal("broken".into()).is_answer());
+    }
+
+    #[test]
+    fn only_an_api_server_that_does_not_answer_is_called_unreachable() {
+        let of = |source| Error::Kube { what: "read ConfigMap a".into(), source }.category();
+        let garbled = serde_json::from_str::<u8>("x").unwrap_err();
+        assert_eq!(of(kube::Error::SerdeError(garbled)), "garbled");
+        let unsendable = kube::core::request::Error::Validation("no name".into());
+        assert_eq!(of(kube::Error::BuildRequest(unsendable)), "unsendable");
+        assert_eq!(of(kube::Error::Service("connection refused".into())), "unreachable");
+        assert!(answered(413, "RequestEntityTooLarge", "").is_refusal());
     }
 
     #[test]

@@ -5,17 +5,22 @@
 
 use super::context::CALL_LIMIT;
 use super::error::Error;
+use super::metrics::Metrics;
 use crate::api::names::FIELD_MANAGER;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// kube-apiserver refuses a longer note.
 const LONGEST_NOTE: usize = 1024;
-/// Events that wait to be published; more are dropped, and the log says so.
+/// Events that wait to be published; more are dropped, and the log and a counter say so.
 const WAITING: usize = 512;
+/// The same of one namespace, so that a flood of restarts leaves room for those of others.
+const OF_ONE_NAMESPACE: usize = 128;
 
 /// What an Event says.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,23 +67,63 @@ enum Job {
 #[derive(Clone, Debug)]
 pub struct Events {
     queue: mpsc::Sender<Job>,
+    waiting: Waiting,
+    metrics: Metrics,
+}
+
+/// How many Events of each namespace wait; clones share it.
+#[derive(Clone, Debug, Default)]
+struct Waiting(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Waiting {
+    /// One more, if it has room.
+    fn enter(&self, namespace: &str, metrics: &Metrics) -> bool {
+        let mut waiting = self.lock();
+        let own = waiting.entry(namespace.to_owned()).or_default();
+        let room = *own < OF_ONE_NAMESPACE;
+        *own += usize::from(room);
+        metrics.events_waiting(waiting.values().sum());
+        room
+    }
+
+    fn leave(&self, namespace: &str, metrics: &Metrics) {
+        let mut waiting = self.lock();
+        if let Some(own) = waiting.get_mut(namespace) {
+            *own = own.saturating_sub(1);
+        }
+        waiting.retain(|_, own| *own > 0);
+        metrics.events_waiting(waiting.values().sum());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Events {
     /// Publishes through `writer` in the name of `instance`, the controller's pod.
     #[must_use]
-    pub fn new(writer: Client, instance: Option<String>) -> Self {
+    pub fn new(writer: Client, instance: Option<String>, metrics: Metrics) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance };
         let (queue, jobs) = mpsc::channel(WAITING);
-        tokio::spawn(publish_all(Recorder::new(writer, reporter), jobs));
-        Self { queue }
+        let events = Self { queue, waiting: Waiting::default(), metrics };
+        let (waiting, metrics) = (events.waiting.clone(), events.metrics.clone());
+        tokio::spawn(publish_all(Recorder::new(writer, reporter), jobs, waiting, metrics));
+        events
     }
 
     /// Publishes `note` about `regarding`, which `RestartRequest::object_ref(&())` gives; a failure is only logged.
     pub fn publish(&self, regarding: ObjectReference, note: Note) {
+        let (namespace, event) = (regarding.namespace.clone().unwrap_or_default(), event(note));
+        if !self.waiting.enter(&namespace, &self.metrics) {
+            self.metrics.event_lost("namespace_full");
+            return lost(&regarding, &event, &format!("{OF_ONE_NAMESPACE} others of its namespace wait already"));
+        }
         if let Err(mpsc::error::TrySendError::Full(Job::Publish(about, event))) =
-            self.queue.try_send(Job::Publish(Box::new(regarding), Box::new(event(note))))
+            self.queue.try_send(Job::Publish(Box::new(regarding), Box::new(event)))
         {
+            self.waiting.leave(&namespace, &self.metrics);
+            self.metrics.event_lost("full");
             lost(&about, &event, &format!("{WAITING} others wait already"));
         }
     }
@@ -97,18 +142,23 @@ impl Events {
     }
 }
 
-async fn publish_all(recorder: Recorder, mut jobs: mpsc::Receiver<Job>) {
+async fn publish_all(recorder: Recorder, mut jobs: mpsc::Receiver<Job>, waiting: Waiting, metrics: Metrics) {
     while let Some(job) = jobs.recv().await {
         match job {
             Job::Publish(regarding, event) => {
+                waiting.leave(regarding.namespace.as_deref().unwrap_or_default(), &metrics);
                 let published = tokio::time::timeout(CALL_LIMIT, recorder.publish(&event, &regarding)).await;
                 match published {
                     Ok(Ok(())) => {}
                     Ok(Err(source)) => {
                         let error = Error::Kube { what: "publish an Event".to_owned(), source };
+                        metrics.event_lost("refused");
                         lost(&regarding, &event, &error.to_string());
                     }
-                    Err(_) => lost(&regarding, &event, &format!("no answer within {CALL_LIMIT:?}")),
+                    Err(_) => {
+                        metrics.event_lost("timeout");
+                        lost(&regarding, &event, &format!("no answer within {CALL_LIMIT:?}"));
+                    }
                 }
             }
             Job::Tell(sender) => drop(sender.send(())),
@@ -132,6 +182,18 @@ fn event(note: Note) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_full_of_events_leaves_room_for_others_and_what_waits_is_counted() {
+        let (waiting, metrics) = (Waiting::default(), Metrics::default());
+        let entered = (0..1_000).filter(|_| waiting.enter("flood", &metrics)).count();
+        assert_eq!(entered, OF_ONE_NAMESPACE);
+        assert!(waiting.enter("shop", &metrics));
+        assert!(metrics.encoded().contains("restart_controller_events_waiting 129\n"), "{}", metrics.encoded());
+        waiting.leave("shop", &metrics);
+        (0..OF_ONE_NAMESPACE).for_each(|_| waiting.leave("flood", &metrics));
+        assert!(waiting.lock().is_empty() && metrics.encoded().contains("restart_controller_events_waiting 0\n"));
+    }
 
     #[test]
     fn a_long_note_is_cut_at_a_letter() {

@@ -3,13 +3,15 @@
 //! **Invariant:** plain data; who reads it is `observe`, who uses it is `act` and `record`, and they never meet otherwise.
 
 use crate::api::{Resolved, RestartHistory, RestartRequest, SnapshotEntry, names};
+use crate::controller::contents::Seen;
 use crate::controller::workload::Workload;
-use crate::machine::{HookView, PlannedPod};
+use crate::machine::{self, HookView, PlannedPod};
 use crate::wire::InFlightReport;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{Container, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Everything that one pass has read.
 #[allow(clippy::struct_excessive_bools)] // each was seen on its own: all combinations happen
@@ -41,6 +43,8 @@ pub struct Facts {
     pub pods: Vec<PodFacts>,
     /// Names of nodes that take no new pods; looked for once there is a list of pods to choose from.
     pub leaving_nodes: Vec<String>,
+    /// Names of nodes that are not Ready, of those that pods of the workload which are not Ready are on.
+    pub lost_nodes: Vec<String>,
     /// Services, slices and budgets of the namespace.
     pub surroundings: Surroundings,
     /// The ConfigMaps.
@@ -52,9 +56,9 @@ pub struct Facts {
     /// Another request holds the workload in the history, and that request no longer exists.
     pub holder_gone: bool,
     /// The list of pods to replace.
-    pub plan: Option<Vec<PlannedPod>>,
+    pub plan: List,
     /// The list of pods to replace once more.
-    pub again: Option<Vec<PlannedPod>>,
+    pub again: List,
     /// Other requests of this namespace that are under way.
     pub others_under_way: usize,
     /// Claims of the pod template that only one node may mount (Surge alone).
@@ -87,13 +91,14 @@ impl Facts {
             missing_config_maps: vec![],
             shared: BTreeMap::new(),
             holder_gone: false,
-            plan: None,
-            again: None,
+            plan: List::Absent,
+            again: List::Absent,
             others_under_way: 0,
             exclusive_claims: vec![],
             hash_selectors: vec![],
             adopters: vec![],
             leaving_nodes: vec![],
+            lost_nodes: vec![],
         }
     }
 
@@ -119,6 +124,38 @@ impl Facts {
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<&PodFacts> {
         self.pods.iter().find(|pod| pod.uid() == uid)
+    }
+}
+
+/// A list of pods, as the ConfigMap of its name holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum List {
+    /// There is no such ConfigMap.
+    Absent,
+    /// The list.
+    Written(Vec<PlannedPod>),
+    /// The ConfigMap holds something else.
+    Altered,
+}
+
+impl List {
+    /// Its pods; none where there is no list.
+    #[must_use]
+    pub fn pods(&self) -> &[PlannedPod] {
+        match self {
+            Self::Written(pods) => pods,
+            Self::Absent | Self::Altered => &[],
+        }
+    }
+
+    /// What has become of it, for the machine.
+    #[must_use]
+    pub fn state(&self) -> machine::List {
+        match self {
+            Self::Absent => machine::List::Absent,
+            Self::Written(_) => machine::List::Written,
+            Self::Altered => machine::List::Altered,
+        }
     }
 }
 
@@ -154,6 +191,14 @@ impl PodFacts {
         self.pod.status.as_ref()?.pod_ip.as_deref()
     }
 
+    /// The container of its sidecar, if it has one.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<&Container> {
+        let spec = self.pod.spec.as_ref()?;
+        let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        all.find(|container| container.name == names::SIDECAR_CONTAINER)
+    }
+
     /// It is being deleted.
     #[must_use]
     pub fn terminating(&self) -> bool {
@@ -172,29 +217,23 @@ pub struct Surroundings {
     pub budgets: Vec<PodDisruptionBudget>,
 }
 
-/// A ConfigMap that the restart is about, with its copies.
+/// A ConfigMap that the restart is about, with its copies; of none of them the data.
 #[derive(Clone, Debug)]
 pub struct ConfigMapFacts {
     /// As recorded in the status, or as it will be.
     pub entry: SnapshotEntry,
     /// The pods start without it; said only of what the pod template refers to, before the copies are recorded.
     pub optional: bool,
+    /// The pod template refers to it.
+    pub referred: bool,
     /// The ConfigMap that the pods use.
-    pub live: Option<ConfigMap>,
-    /// What is promoted over it; read only until the copies are recorded.
-    pub from: Option<ConfigMap>,
-    /// [`digest`] of `live`; empty without it.
+    pub live: Option<Arc<Seen>>,
+    /// What is promoted over it; looked at only until the copies are recorded.
+    pub from: Option<Arc<Seen>>,
+    /// The digest of `live`; empty without it.
     pub digest: String,
     /// The copy that a restore writes back.
-    pub snapshot: Option<ConfigMap>,
+    pub snapshot: Option<Arc<Seen>>,
     /// The copy of what new pods start on.
-    pub candidate: Option<ConfigMap>,
-}
-
-/// sha256 of a ConfigMap's data and binaryData and of nothing else; absent and empty are the same.
-#[must_use]
-pub fn digest(map: &ConfigMap) -> String {
-    let (data, binary) = (map.data.clone().unwrap_or_default(), map.binary_data.clone().unwrap_or_default());
-    // Both are sorted maps, so equal content gives equal bytes; strings and base64 always serialize.
-    names::sha256_hex(serde_json::json!([data, binary]).to_string().as_bytes())
+    pub candidate: Option<Arc<Seen>>,
 }

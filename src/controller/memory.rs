@@ -4,6 +4,7 @@
 
 use crate::api::Step;
 use crate::machine::Refusal;
+use crate::wire::InFlightReport;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,15 +24,25 @@ pub struct Run {
     /// Pods that have been Ready in this step.
     ready: HashSet<String>,
     pods: HashMap<String, PodMemory>,
+    /// When pods were first seen terminating; kept from step to step.
+    terminating: HashMap<String, Instant>,
     /// An effect that the cluster will never allow.
     pub refusal: Option<Refusal>,
+    /// What kept the last effects from being carried out; absent once they are.
+    pub trouble: Option<String>,
+    /// Id of the key that commands are signed with.
+    key: String,
     waited: Option<Instant>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct PodMemory {
-    /// When its drain was first seen under way.
+    /// When its sidecar was first seen to hold a lease in this drain.
     draining: Option<Instant>,
+    /// Since when its sidecar has not answered, or has not obeyed, without a break.
+    silent_since: Option<Instant>,
+    /// The sidecar that refused a command: its boot id and the keys that it trusted.
+    refused_by: Option<(String, Vec<String>)>,
     /// Since when no slice shows it ready, without a break.
     gone_since: Option<Instant>,
 }
@@ -50,6 +61,13 @@ impl Memory {
     /// Changes it in place.
     pub fn change(&self, uid: &str, change: impl FnOnce(&mut Run)) {
         change(self.lock().entry(uid.to_owned()).or_default());
+    }
+
+    /// Effects are tried: what kept the last ones is over. A run that has ended is not brought back by it.
+    pub fn without_trouble(&self, uid: &str) {
+        if let Some(run) = self.lock().get_mut(uid) {
+            run.trouble = None;
+        }
     }
 
     /// The run has ended, or its request is gone.
@@ -75,13 +93,17 @@ impl Run {
         }
     }
 
-    /// A pod's drain goes on from Draining to Evicting and back; given back to its Services, it starts anew.
+    /// A pod's drain goes on from Draining to Evicting and back; in any other step, and given back to its Services, it
+    /// starts anew: what its sidecar did before the drain is no part of it.
     fn enter(&mut self, step: Step, now: Instant) {
+        let drains = |step: Step| matches!(step, Step::Draining | Step::Evicting);
+        let goes_on = drains(step) && self.step.is_some_and(|(before, _)| drains(before));
         self.step = Some((step, now));
+        self.trouble = None;
         self.ready_since = None;
         self.ready.clear();
         self.waited = None;
-        if !matches!(step, Step::Draining | Step::Evicting) {
+        if !goes_on {
             self.pods.clear();
         }
     }
@@ -103,10 +125,49 @@ impl Run {
         !ready && self.ready.contains(uid)
     }
 
-    /// How long this pod's drain has been under way.
+    /// How long this pod's drain has been under way: since its sidecar was first seen to hold a lease.
     pub fn draining_for(&mut self, uid: &str, now: Instant) -> Duration {
         let pod = self.pods.entry(uid.to_owned()).or_default();
         now - *pod.draining.get_or_insert(now)
+    }
+
+    /// How long this pod's sidecar has not answered or not obeyed, without a break.
+    pub fn silent_for(&mut self, uid: &str, now: Instant) -> Duration {
+        let pod = self.pods.entry(uid.to_owned()).or_default();
+        now - *pod.silent_since.get_or_insert(now)
+    }
+
+    /// How long this pod has been seen terminating.
+    pub fn terminating_for(&mut self, uid: &str, now: Instant) -> Duration {
+        now - *self.terminating.entry(uid.to_owned()).or_insert(now)
+    }
+
+    /// This pod's sidecar has answered, and nothing is known against it.
+    pub fn answered(&mut self, uid: &str) {
+        if let Some(pod) = self.pods.get_mut(uid) {
+            pod.silent_since = None;
+        }
+    }
+
+    /// The controller signs with the key of this id: a sidecar that refused another key's commands is asked once more.
+    pub fn signs_with(&mut self, key: &str) {
+        if self.key != key {
+            key.clone_into(&mut self.key);
+            self.pods.values_mut().for_each(|pod| pod.refused_by = None);
+        }
+    }
+
+    /// This pod's sidecar refused a command.
+    pub fn refused(&mut self, uid: &str, report: &InFlightReport) {
+        let by = (report.boot.clone(), report.trusted_keys.clone());
+        self.pods.entry(uid.to_owned()).or_default().refused_by = Some(by);
+    }
+
+    /// Whether the sidecar that gives this report is the one that refused the last command, with the same keys. One that
+    /// has restarted or trusts other keys is commanded once more.
+    pub fn refuses(&self, uid: &str, report: &InFlightReport) -> bool {
+        let by = self.pods.get(uid).and_then(|pod| pod.refused_by.as_ref());
+        by.is_some_and(|(boot, keys)| *boot == report.boot && *keys == report.trusted_keys)
     }
 
     /// How long no slice has shown this pod ready, without a break.
@@ -139,6 +200,39 @@ mod tests {
         assert_eq!(run.in_step(Step::Surging, start), Duration::ZERO);
         assert_eq!(run.in_step(Step::Surging, start + Duration::from_secs(3)), Duration::from_secs(3));
         assert_eq!(run.in_step(Step::Draining, start + Duration::from_secs(4)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_silence_before_the_drain_is_no_part_of_the_drain() {
+        let (mut run, start) = (Run::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        run.in_step(Step::Surging, start);
+        assert_eq!(run.silent_for("a", start), Duration::ZERO);
+        assert_eq!(run.silent_for("a", after(4)), Duration::from_secs(4));
+        run.in_step(Step::Draining, after(20));
+        assert_eq!(run.draining_for("a", after(20)), Duration::ZERO, "the drain begins when a lease is seen");
+        assert_eq!(run.silent_for("a", after(21)), Duration::ZERO);
+        run.answered("a");
+        assert_eq!(run.silent_for("a", after(30)), Duration::ZERO, "an answer ends a silence");
+        assert_eq!(run.draining_for("a", after(30)), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_sidecar_that_refused_is_asked_again_when_it_or_the_key_is_another() {
+        let report = |boot: &str, key: &str| -> InFlightReport {
+            let report = serde_json::json!({"version": 1, "podUid": "a", "boot": boot, "challenge": "", "trustedKeys": [key],
+                "inFlight": 0, "terminating": false});
+            serde_json::from_value(report).unwrap()
+        };
+        let mut run = Run::default();
+        run.signs_with("new");
+        run.refused("a", &report("1", "old"));
+        run.signs_with("new");
+        assert!(run.refuses("a", &report("1", "old")));
+        assert!(!run.refuses("a", &report("2", "old")) && !run.refuses("a", &report("1", "new")));
+        assert!(!run.refuses("b", &report("1", "old")));
+        run.signs_with("old");
+        assert!(!run.refuses("a", &report("1", "old")));
     }
 
     #[test]

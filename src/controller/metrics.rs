@@ -57,6 +57,8 @@ pub struct Metrics {
     undecodable: Counter,
     sidecars: Counters,
     leads: Gauges,
+    events_waiting: Gauge,
+    events_lost: Counters,
 }
 
 impl Default for Metrics {
@@ -85,6 +87,8 @@ impl Default for Metrics {
             undecodable: Counter::default(),
             sidecars: Counters::default(),
             leads: Gauges::default(),
+            events_waiting: Gauge::default(),
+            events_lost: Counters::default(),
         };
         metrics.registry = Arc::new(metrics.registered());
         metrics.begin();
@@ -123,6 +127,9 @@ impl Metrics {
         }
         for result in ["success", "budget", "conflict", "gone", "error"] {
             drop(self.evictions.get_or_create(&[("result", result)]));
+        }
+        for reason in ["full", "namespace_full", "refused", "timeout"] {
+            drop(self.events_lost.get_or_create(&[("reason", reason)]));
         }
         for result in ["success", "conflict", "error"] {
             drop(self.restores.get_or_create(&[("result", result)]));
@@ -230,6 +237,16 @@ impl Metrics {
         self.sidecars.get_or_create(&[("reason", reason)]).inc();
     }
 
+    /// So many Events wait to be published.
+    pub fn events_waiting(&self, count: usize) {
+        self.events_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// An Event was not published: `full`, `namespace_full`, `refused` or `timeout`.
+    pub fn event_lost(&self, reason: &'static str) {
+        self.events_lost.get_or_create(&[("reason", reason)]).inc();
+    }
+
     /// This replica leads, or does not.
     pub fn leading(&self, leads: bool) {
         self.leads.get_or_create(&[("name", leader::NAME)]).set(i64::from(leads));
@@ -265,6 +282,8 @@ impl Metrics {
         register(&mut registry, "restart_controller_pass_errors_total", self.errors.clone());
         register(&mut registry, "restart_controller_sidecar_errors_total", self.sidecars.clone());
         register(&mut registry, "restart_controller_undecodable_objects_total", self.undecodable.clone());
+        register(&mut registry, "restart_controller_events_waiting", self.events_waiting.clone());
+        register(&mut registry, "restart_controller_events_lost_total", self.events_lost.clone());
         register(&mut registry, "restart_controller_config_reloads_total", self.reloads.clone());
         register(&mut registry, "restart_controller_config_valid", self.config_valid.clone());
         register(&mut registry, "restart_controller_build_info", Info::new([("version", env!("CARGO_PKG_VERSION"))]));

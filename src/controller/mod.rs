@@ -12,6 +12,7 @@ mod backoff;
 mod baseline;
 pub mod check;
 pub mod config;
+pub mod contents;
 pub mod context;
 pub mod edges;
 pub mod error;
@@ -21,20 +22,26 @@ pub mod gitops;
 pub mod hooks;
 pub mod keys;
 pub mod leader;
+pub mod leases;
 pub mod memory;
 pub mod metrics;
+pub mod neighbours;
 pub mod objects;
 mod observe;
 mod orphans;
+mod pace;
 mod pass;
 pub mod preview;
 pub mod reconcile;
 mod record;
 pub mod rights;
+mod shares;
 pub mod sidecars;
+mod slim;
 pub mod telemetry;
 pub mod traces;
 pub mod turns;
+mod validate;
 mod wake;
 pub mod watchdog;
 mod watches;
@@ -118,6 +125,8 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let settings = args.election().map_err(Error::Startup)?;
     let config = config::follow(args.config.clone(), &metrics)?;
     let (reader, writer, found) = context::clients().await?;
+    let pace = pace::Pace::default();
+    let (reader, writer) = (pace.keeping(reader), pace.keeping(writer));
     let namespace = args.own_namespace.clone().unwrap_or(found);
     let keys = loop {
         match keys::load(&reader, &writer, &namespace).await {
@@ -131,7 +140,9 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let leader = if args.leader_elect { Leader::default() } else { Leader::always() };
     metrics.leading(leader.leading());
     let election = if args.leader_elect {
-        let clients = (reader.clone(), writer.clone());
+        // Over connections of its own, and at no pace but its own: it queues behind no read and no write.
+        let (leases, renewals, _) = context::clients().await?;
+        let clients = (leases, renewals);
         let told = (leader.clone(), metrics.clone(), health.watchdog.pulse("the election"));
         Some(Election::begin(clients, &namespace, args.pod_name.as_deref(), settings, told).await?)
     } else {
@@ -140,8 +151,9 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
     let writer = leader.fenced(writer);
     let context = Context {
         admission: Admission::follow(reader.clone(), args.require_admission.clone(), health.clone()),
-        events: events::Events::new(writer.clone(), args.pod_name.clone()),
+        events: events::Events::new(writer.clone(), args.pod_name.clone(), metrics.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()),
+        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys.clone(), metrics.clone()),
         reader,
         writer,
         leader,
@@ -155,6 +167,7 @@ async fn start(args: &Args, metrics: Metrics, health: &Health) -> Result<(Arc<Pa
         orphans: orphans::Orphans::default(),
         traces: traces::Traces::from_environment(args.pod_name.as_deref())?,
         turns: turns::Turns::default(),
+        contents: contents::Contents::default(),
     };
     Ok((Arc::new(Passes::new(Arc::new(context))), election))
 }

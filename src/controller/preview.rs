@@ -7,27 +7,15 @@ use super::admission::Admission;
 use super::config::{self, Restart};
 use super::context::Context;
 use super::error::Error;
-use super::facts::Facts;
 use super::keys::{Keys, Trusted};
 use super::leader::Leader;
 use super::metrics::Metrics;
 use super::observe;
-use super::{events, sidecars};
+use super::{events, leases, sidecars};
 use crate::api::RestartRequest;
 use std::sync::Arc;
 
-pub use super::observe::Check;
-
-/// What a restart would find.
-#[derive(Clone, Debug)]
-pub struct Preview {
-    /// Everything that was read.
-    pub facts: Facts,
-    /// Every check, in the order in which they decide.
-    pub checks: Vec<Check>,
-    /// What it would wait for before it begins.
-    pub hold: Option<String>,
-}
+pub use super::observe::{Check, Exceptions, Preview};
 
 /// Looks at what `request` is about, as the controller would with these limits. Sidecars are asked through the API
 /// server; without `keys` nothing is said about whom they trust.
@@ -41,27 +29,29 @@ pub async fn preview(
     limits: Restart,
     keys: Option<&Trusted>,
 ) -> Result<Preview, Error> {
-    let leader = Leader::default();
+    let (leader, metrics) = (Leader::default(), Metrics::default());
+    // Signs nothing: commands are not sent without leading.
+    let keys_of_nobody = Keys::from_seed(&[0; 32]);
     let reader = leader.fenced(client.clone());
     let ctx = Context {
         admission: Admission::default(),
-        events: events::Events::new(reader.clone(), None),
+        events: events::Events::new(reader.clone(), None, metrics.clone()),
         sidecars: sidecars::Sidecars::new(leader.clone()).through(reader.clone()),
         writer: reader.clone(),
         reader,
-        leader,
+        leader: leader.clone(),
         namespace: namespace.to_owned(),
         config: config::Handle::fixed(limits),
-        // Signs nothing: commands are not sent without leading.
-        keys: Keys::from_seed(&[0; 32]),
-        metrics: Metrics::default(),
+        leases: leases::Leases::new(sidecars::Sidecars::new(leader.clone()), keys_of_nobody.clone(), metrics.clone()),
+        keys: keys_of_nobody,
+        metrics,
         hooks: Arc::default(),
         memory: super::memory::Memory::default(),
         edges: super::edges::Edges::default(),
         orphans: super::orphans::Orphans::default(),
         traces: super::traces::Traces::default(),
         turns: super::turns::Turns::default(),
+        contents: super::contents::Contents::default(),
     };
-    let (facts, checks, hold) = observe::preview(&ctx, namespace, request, keys).await?;
-    Ok(Preview { facts, checks, hold })
+    observe::preview(&ctx, namespace, request, keys).await
 }

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::facts::Facts;
 use super::{observe, orphans, record};
 use crate::api::{Phase, RestartRequest, Step};
-use crate::machine::{Decision, Drain, Effect, Observed, plan};
+use crate::machine::{Change, Decision, Drain, Effect, Observed, plan};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
@@ -70,6 +70,7 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
         let what = format!("pass for RestartRequest {}/{}", facts.namespace, facts.name());
         return Err(Error::NotLeading { what });
     }
+    ctx.leases.keep(facts);
     let decision = plan(observed);
     tracing::debug!(?decision, "decided");
     let recorded = matches!(decision, Decision::Record(_));
@@ -78,13 +79,18 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
     }
     Ok(match decision {
         Decision::Record(change) => {
-            record::record(ctx, facts, observed, &change).await?;
+            if !admitted(ctx, facts, &change) {
+                // Others began while this pass was reading: the next one waits as those do that come later.
+                return Ok(Some(SOON));
+            }
+            let recorded = record::record(ctx, facts, observed, &change).await;
+            if recorded.as_ref().is_err_and(|error| !error.is_passing()) {
+                ctx.turns.withdraw(&facts.request);
+            }
+            recorded?;
             Some(NOW)
         }
-        Decision::Act(effects) => {
-            let done = act::act(ctx, facts, &effects).await?;
-            Some(if done == Done::Yes { SOON } else { LATER })
-        }
+        Decision::Act(effects) => Some(acted(ctx, facts, observed, &effects).await?),
         Decision::Wait(message) => {
             ctx.edges.wait(&ctx.sidecars, facts);
             record::waiting(ctx, facts, observed, &message).await?;
@@ -92,6 +98,29 @@ async fn step(ctx: &Context, facts: &Facts, observed: &Observed) -> Result<Optio
         }
         Decision::Rest => None,
     })
+}
+
+/// Whether a run that begins is one of those that may be under way in its namespace; any other change is.
+fn admitted(ctx: &Context, facts: &Facts, change: &Change) -> bool {
+    let waits = matches!(facts.request.phase(), None | Some(Phase::Pending));
+    if waits && change.step == Step::Preparing {
+        let most = usize::try_from(ctx.config.current().max_concurrent_per_namespace).unwrap_or(usize::MAX);
+        return ctx.turns.admit(&facts.request, most);
+    }
+    if change.phase == Phase::Pending || change.phase.is_terminal() {
+        ctx.turns.withdraw(&facts.request);
+    }
+    true
+}
+
+/// Acts. What keeps effects from being carried out twice in a row is said in the status.
+async fn acted(ctx: &Context, facts: &Facts, observed: &Observed, effects: &[Effect]) -> Result<Duration, Error> {
+    let done = act::act(ctx, facts, effects).await;
+    let trouble = ctx.memory.run(facts.uid()).trouble.filter(|_| observed.trouble.is_some());
+    if let Some(trouble) = trouble {
+        record::waiting(ctx, facts, observed, &trouble).await?;
+    }
+    Ok(if done? == Done::Yes { SOON } else { LATER })
 }
 
 /// A finished request without our finalizer costs nothing, no read and no write, until its time to live is over.

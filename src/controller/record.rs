@@ -1,8 +1,10 @@
 //! Record: the only writer of a request's status. One compare-and-swap write, then the Event.
 //!
-//! **Invariant:** a status decided on an older object is refused by the API server (409) and planned anew, never forced.
+//! **Invariant:** a status decided on an older object is refused by the API server (409) and planned anew, never forced. What
+//! is written has been cut to the schema's bounds here, last of all.
 
 mod announce;
+mod least;
 mod mirror;
 
 pub use mirror::mirror;
@@ -10,10 +12,12 @@ pub use mirror::mirror;
 use crate::api::{RestartRequest, RestartRequestStatus, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
+use crate::controller::events::Note;
 use crate::controller::facts::Facts;
-use crate::machine::{Change, Drain, Observed, Role, fold};
+use crate::machine::{Change, Drain, List, Observed, Role, fold};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use kube::Resource as _;
 use kube::api::{Api, PostParams};
 use std::time::{Duration, Instant};
 
@@ -36,7 +40,7 @@ pub async fn record(ctx: &Context, facts: &Facts, observed: &Observed, change: &
         begin(facts, observed, &mut next);
     }
     next.progress = progress(observed, &next);
-    write(ctx, facts, next.clone()).await?;
+    let next = write(ctx, facts, &old, next).await?;
     ctx.memory.change(facts.uid(), |run| run.refusal = None);
     announce::announce(ctx, facts, &old, &next, change);
     if change.step == Step::Finished {
@@ -87,7 +91,11 @@ fn progress(observed: &Observed, status: &RestartRequestStatus) -> String {
     let Some(plan) = &status.plan else { return status.progress.clone() };
     let left = observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.alive()).count();
     let total = usize::try_from(plan.pods).unwrap_or(0);
-    if observed.plan.written { format!("{}/{total}", total.saturating_sub(left)) } else { status.progress.clone() }
+    if observed.plan.list == List::Written {
+        format!("{}/{total}", total.saturating_sub(left))
+    } else {
+        status.progress.clone()
+    }
 }
 
 /// While waiting: the message and the requests in flight, when they have changed and not too often.
@@ -107,7 +115,7 @@ pub async fn waiting(ctx: &Context, facts: &Facts, observed: &Observed, message:
     }
     let mut due = false;
     ctx.memory.change(facts.uid(), |run| due = run.may_write(WAITING_GAP, Instant::now()));
-    if due { write(ctx, facts, next).await } else { Ok(()) }
+    if due { write(ctx, facts, &old, next).await.map(drop) } else { Ok(()) }
 }
 
 fn in_flight(observed: &Observed, status: &RestartRequestStatus) -> Option<i64> {
@@ -119,12 +127,33 @@ fn in_flight(observed: &Observed, status: &RestartRequestStatus) -> Option<i64> 
     (!known.is_empty()).then(|| known.iter().sum())
 }
 
-async fn write(ctx: &Context, facts: &Facts, status: RestartRequestStatus) -> Result<(), Error> {
+/// Writes the status and returns what was written: if the API server calls it invalid, the least that says where the run
+/// stands, since the same status would be refused for ever and the run would have no phase.
+async fn write(
+    ctx: &Context,
+    facts: &Facts,
+    old: &RestartRequestStatus,
+    next: RestartRequestStatus,
+) -> Result<RestartRequestStatus, Error> {
+    let next = next.within_bounds();
+    let error = match replace(ctx, facts, &next).await {
+        Err(error) if error.is_invalid() => error,
+        done => return done.map(|()| next),
+    };
+    let why = error.server_message().unwrap_or_default();
+    tracing::error!(%error, "the API server refuses the status; a shorter one is written, please report it");
+    let least = least::least(old, next, why).within_bounds();
+    let note = Note::new("StatusRefused", "Record", least.message.clone()).warning();
+    ctx.events.publish(facts.request.object_ref(&()), note);
+    replace(ctx, facts, &least).await.map(|()| least)
+}
+
+async fn replace(ctx: &Context, facts: &Facts, status: &RestartRequestStatus) -> Result<(), Error> {
     if facts.orphan {
-        return mirror::orphan(ctx, facts, &status).await;
+        return mirror::orphan(ctx, facts, status).await;
     }
     let api: Api<RestartRequest> = Api::namespaced(ctx.writer.clone(), &facts.namespace);
-    let request = RestartRequest { status: Some(status), ..facts.request.clone() };
+    let request = RestartRequest { status: Some(status.clone()), ..facts.request.clone() };
     let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let what = format!("write the status of RestartRequest {}/{}", facts.namespace, facts.name());
     call(what, api.replace_status(facts.name(), &params, &request)).await.map(|_| ())

@@ -131,8 +131,8 @@ pub const RIGHTS: &[Right] = &[
         group: "",
         resources: &["nodes"],
         names: Names::Any,
-        verbs: &["list"],
-        why: "Which nodes take no new pods: their pods are restarted first, before somebody drains them.",
+        verbs: &["get", "list"],
+        why: "Which nodes take no new pods: their pods are restarted first. Whether the node of a pod is lost: the pod is then replaced elsewhere or passed over.",
     },
     workloads(
         "batch",

@@ -3,7 +3,9 @@
 //! **Invariant:** what a pod answers is never trusted beyond its own restart: only pod addresses are called, nothing is
 //! followed, a body has a cap and a time limit, and a report of another pod is an error, not a count.
 
+use super::hooks::address;
 use super::leader::{Leader, NotLeading};
+use super::shares::{Place, Shares};
 use crate::wire::{
     ADMIN_PORT, DRAIN_PATH, DrainCommand, IN_FLIGHT_PATH, InFlightReport, MAX_BODY, Mode, Refusal, VERSION,
 };
@@ -13,15 +15,22 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 /// Longest wait for a sidecar, from the connection to the last byte of its answer.
 pub const LIMIT: Duration = Duration::from_secs(2);
-/// Calls under way at any time.
-const CONCURRENT_CALLS: usize = 64;
+/// Calls of one kind under way at any time for one namespace: five hundred sidecars that answer are asked within a second,
+/// and as many that do not answer keep these places and no others.
+const OF_ONE_NAMESPACE: usize = 32;
+/// The same for all namespaces.
+const OF_ALL: usize = 512;
+/// Longest wait for one of these places. It is counted apart from [`LIMIT`], so that a sidecar that answers is not called
+/// silent because of others, and no pass waits for longer than both together.
+pub const PLACE_LIMIT: Duration = Duration::from_secs(8);
+
+/// Refusals of a command that was signed for another moment: [`Refusal::reason`].
+const PASSING: [&str; 3] = ["WrongBoot", "WrongChallenge", "Expired"];
 
 /// Why a sidecar's answer cannot be used: its pod's count is unknown, never zero.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +64,16 @@ pub enum SidecarError {
         at: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// It was not called: too many others of its namespace have yet to answer.
+    #[error(
+        "the sidecar at {at} was not asked: other sidecars of its namespace did not answer, and their calls took all \
+         {OF_ONE_NAMESPACE} places for {limit} s; does a NetworkPolicy keep the controller from port {ADMIN_PORT}?",
+        limit = PLACE_LIMIT.as_secs()
+    )]
+    NoPlace {
+        /// Its address.
+        at: String,
     },
     /// Its protocol is newer than ours.
     #[error(
@@ -92,6 +111,23 @@ pub enum SidecarError {
 }
 
 impl SidecarError {
+    /// Whether the sidecar refuses this controller whatever it is told: another challenge or boot id makes no difference.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { reason, .. } => !PASSING.contains(&reason.as_str()),
+            Self::Address(_)
+            | Self::Unreachable { .. }
+            | Self::NotLeading(_)
+            | Self::Timeout { .. }
+            | Self::NoPlace { .. }
+            | Self::Malformed { .. }
+            | Self::Version { .. }
+            | Self::Mode(_)
+            | Self::WrongPod { .. } => false,
+        }
+    }
+
     /// One word for the metric's label.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -100,6 +136,7 @@ impl SidecarError {
             Self::Unreachable { .. } => "unreachable",
             Self::NotLeading(_) => "not_leading",
             Self::Timeout { .. } => "timeout",
+            Self::NoPlace { .. } => "no_place",
             Self::Malformed { .. } => "malformed",
             Self::Version { .. } => "version",
             Self::Mode(_) => "mode",
@@ -109,10 +146,12 @@ impl SidecarError {
     }
 }
 
-/// Calls sidecars, at most 64 at a time.
+/// Calls sidecars, some of each namespace at a time.
 #[derive(Clone, Debug)]
 pub struct Sidecars {
-    permits: Arc<Semaphore>,
+    reports: Shares,
+    /// Of their own, so that a cordon or a release does not queue behind the questions to a whole workload.
+    commands: Shares,
     leader: Leader,
     loopback_allowed: bool,
     /// Asks through the API server, from where pods cannot be reached.
@@ -132,7 +171,8 @@ impl Sidecars {
     /// Commands them while `leader` leads.
     #[must_use]
     pub fn new(leader: Leader) -> Self {
-        Self { permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)), leader, loopback_allowed: false, through: None }
+        let shares = || Shares::new(OF_ONE_NAMESPACE, OF_ALL);
+        Self { reports: shares(), commands: shares(), leader, loopback_allowed: false, through: None }
     }
 
     /// The same through the API server's proxy, with the rights of `client`: from a person's machine.
@@ -156,21 +196,31 @@ impl Sidecars {
     /// Whatever keeps the count unknown.
     pub async fn of_pod(&self, pod: &Pod) -> Result<InFlightReport, SidecarError> {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
         if let Some(Through(client)) = &self.through {
+            let _place = place(&self.reports, namespace, ip).await?;
             proxied(client, pod, uid).await
         } else {
-            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
-            self.report(ip, Self::PORT, uid).await
+            self.report(namespace, ip, Self::PORT, uid).await
         }
     }
 
-    /// What the sidecar of pod `pod_uid` at `ip` says of itself.
+    /// What the sidecar of pod `pod_uid` of that namespace, at `ip`, says of itself.
     ///
     /// # Errors
     /// Whatever keeps the count unknown.
-    pub async fn report(&self, ip: &str, port: u16, pod_uid: &str) -> Result<InFlightReport, SidecarError> {
+    pub async fn report(
+        &self,
+        namespace: &str,
+        ip: &str,
+        port: u16,
+        pod_uid: &str,
+    ) -> Result<InFlightReport, SidecarError> {
         let request = Request::get(IN_FLIGHT_PATH).body(Full::default());
-        self.exchange(ip, port, pod_uid, request).await
+        let address = SocketAddr::new(self.checked(ip)?, port);
+        let _place = place(&self.reports, namespace, ip).await?;
+        called(address, pod_uid, request, LIMIT).await
     }
 
     /// As [`Sidecars::report`], but answered when no request is in flight, at the latest after `wait` (whole seconds).
@@ -190,44 +240,47 @@ impl Sidecars {
         called(address, pod_uid, Request::get(path).body(Full::default()), wait + LIMIT).await
     }
 
+    /// Whether a command would be sent now.
+    #[must_use]
+    pub fn may_command(&self) -> bool {
+        self.leader.leading()
+    }
+
     /// Sends `command`; the report is the one after it.
     ///
     /// # Errors
     /// [`SidecarError::Refused`] when the sidecar did not obey; else as [`Sidecars::report`], and then it may have obeyed.
-    pub async fn command(&self, ip: &str, port: u16, command: &DrainCommand) -> Result<InFlightReport, SidecarError> {
-        if !self.leader.leading() {
+    pub async fn command(
+        &self,
+        namespace: &str,
+        ip: &str,
+        port: u16,
+        command: &DrainCommand,
+    ) -> Result<InFlightReport, SidecarError> {
+        let address = SocketAddr::new(self.checked(ip)?, port);
+        let _place = place(&self.commands, namespace, ip).await?;
+        if !self.may_command() {
             return Err(SidecarError::NotLeading(ip.to_owned()));
         }
         let body = serde_json::to_vec(command).map_err(|error| malformed(ip, &error))?;
         let request = Request::post(DRAIN_PATH).header("content-type", "application/json").body(Full::from(body));
-        self.exchange(ip, port, &command.pod_uid, request).await
-    }
-
-    async fn exchange(
-        &self,
-        ip: &str,
-        port: u16,
-        pod_uid: &str,
-        request: hyper::http::Result<Request<Full<Bytes>>>,
-    ) -> Result<InFlightReport, SidecarError> {
-        let address = SocketAddr::new(self.checked(ip)?, port);
-        let _permit = self.permits.acquire().await.map_err(|error| unreachable(ip, &error))?;
-        called(address, pod_uid, request, LIMIT).await
+        called(address, &command.pod_uid, request, LIMIT).await
     }
 
     /// A tenant decides what answers; nobody may point the controller at itself or a cloud's metadata service.
     fn checked(&self, ip: &str) -> Result<IpAddr, SidecarError> {
         let refused = || SidecarError::Address(ip.to_owned());
         let address: IpAddr = ip.parse::<IpAddr>().map_err(|_| refused())?.to_canonical();
-        let link_local = match address {
-            IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        };
-        let loopback = address.is_loopback() && !self.loopback_allowed;
-        if loopback || link_local || address.is_multicast() || address.is_unspecified() {
-            return Err(refused());
-        }
-        Ok(address)
+        let permitted = address.is_loopback() && self.loopback_allowed || address::refusal(address).is_none();
+        permitted.then_some(address).ok_or_else(refused)
+    }
+}
+
+/// A place for one call, waited for with a limit of its own.
+async fn place(places: &Shares, namespace: &str, ip: &str) -> Result<Place, SidecarError> {
+    match tokio::time::timeout(PLACE_LIMIT, places.place(namespace)).await {
+        Ok(place) => place.map_err(|error| unreachable(ip, &error)),
+        Err(_) => Err(SidecarError::NoPlace { at: ip.to_owned() }),
     }
 }
 

@@ -59,13 +59,13 @@ fn command() -> DrainCommand {
 
 async fn asked(answer: impl Into<Vec<u8>>) -> Result<InFlightReport, SidecarError> {
     let (port, _) = answering(answer).await;
-    Sidecars::on_loopback().report("127.0.0.1", port, "uid").await
+    Sidecars::on_loopback().report("shop", "127.0.0.1", port, "uid").await
 }
 
 #[tokio::test]
 async fn a_report_is_read() {
     let (port, asked) = answering(http("200 OK", &report("uid", 1))).await;
-    let report = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap();
+    let report = Sidecars::on_loopback().report("shop", "127.0.0.1", port, "uid").await.unwrap();
     assert_eq!(report.in_flight, 3);
     let asked = asked.await.unwrap();
     assert!(asked.starts_with("GET /v1/in-flight HTTP/1.1\r\n"), "{asked}");
@@ -75,7 +75,7 @@ async fn a_report_is_read() {
 #[tokio::test]
 async fn a_command_is_posted_and_its_report_read() {
     let (port, asked) = answering(http("200 OK", &report("uid", 1))).await;
-    assert!(Sidecars::on_loopback().command("127.0.0.1", port, &command()).await.is_ok());
+    assert!(Sidecars::on_loopback().command("shop", "127.0.0.1", port, &command()).await.is_ok());
     let asked = asked.await.unwrap();
     assert!(asked.starts_with("POST /v1/drain HTTP/1.1\r\n") && asked.contains("\"action\":\"Drain\""), "{asked}");
 }
@@ -83,7 +83,7 @@ async fn a_command_is_posted_and_its_report_read() {
 #[tokio::test]
 async fn a_refusal_is_told_with_its_reason() {
     let (port, _) = answering(http("409 Conflict", r#"{"reason":"WrongChallenge","message":"read it\nagain"}"#)).await;
-    let error = Sidecars::on_loopback().command("127.0.0.1", port, &command()).await.unwrap_err();
+    let error = Sidecars::on_loopback().command("shop", "127.0.0.1", port, &command()).await.unwrap_err();
     let SidecarError::Refused { reason, message, .. } = error else { panic!("{error}") };
     assert_eq!((reason.as_str(), message.as_str()), ("WrongChallenge", "read it again"));
 }
@@ -143,7 +143,7 @@ async fn nobody_listening_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let error = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap_err();
+    let error = Sidecars::on_loopback().report("shop", "127.0.0.1", port, "uid").await.unwrap_err();
     assert!(matches!(error, SidecarError::Unreachable { .. }), "{error}");
 }
 
@@ -153,7 +153,7 @@ async fn silence_is_given_up_after_two_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let begun = std::time::Instant::now();
-    let error = Sidecars::on_loopback().report("127.0.0.1", port, "uid").await.unwrap_err();
+    let error = Sidecars::on_loopback().report("shop", "127.0.0.1", port, "uid").await.unwrap_err();
     assert!(matches!(error, SidecarError::Timeout { .. }), "{error}");
     assert!(begun.elapsed() >= LIMIT && begun.elapsed() < LIMIT * 2);
 }
@@ -170,12 +170,45 @@ async fn addresses_that_no_pod_has_are_never_called() {
         "0.0.0.0",
         "::",
         "255.255.255.255",
+        "100.100.100.200",
+        "fd00:ec2::254",
         "::ffff:127.0.0.1",
         "",
         "web.shop.svc",
     ];
     for ip in refused {
-        let error = Sidecars::new(Leader::always()).report(ip, 8022, "uid").await.unwrap_err();
+        let error = Sidecars::new(Leader::always()).report("shop", ip, 8022, "uid").await.unwrap_err();
         assert_eq!(error, SidecarError::Address(ip.to_owned()));
     }
+}
+
+#[tokio::test]
+async fn a_namespace_of_silent_sidecars_takes_no_time_from_another_one() {
+    // Accepted by the kernel, answered by nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dark = silent.local_addr().unwrap().port();
+    let sidecars = Sidecars::on_loopback();
+    let asked = (0..OF_ALL + 100).map(|_| {
+        let sidecars = sidecars.clone();
+        tokio::spawn(async move { sidecars.report("dark", "127.0.0.1", dark, "uid").await })
+    });
+    let asked: Vec<_> = asked.collect();
+    tokio::task::yield_now().await;
+    let begun = std::time::Instant::now();
+    let (port, _) = answering(http("200 OK", &report("uid", 1))).await;
+    assert!(sidecars.report("shop", "127.0.0.1", port, "uid").await.is_ok());
+    let (port, _) = answering(http("200 OK", &report("uid", 1))).await;
+    assert!(
+        sidecars.command("dark", "127.0.0.1", port, &command()).await.is_ok(),
+        "a command does not queue behind them"
+    );
+    assert!(begun.elapsed() < LIMIT / 2, "{:?}", begun.elapsed());
+    let mut words = std::collections::BTreeMap::new();
+    for asked in asked {
+        *words.entry(asked.await.unwrap().unwrap_err().word()).or_insert(0) += 1;
+    }
+    // Each that was called had its two seconds; a pass ends after these and the wait for a place.
+    let waves = usize::try_from(PLACE_LIMIT.as_secs() / LIMIT.as_secs()).unwrap();
+    assert!(words["timeout"] >= OF_ONE_NAMESPACE * waves && words["no_place"] > OF_ONE_NAMESPACE, "{words:?}");
+    assert!(begun.elapsed() < PLACE_LIMIT + LIMIT + LIMIT / 2, "{:?}", begun.elapsed());
 }

@@ -4,6 +4,7 @@
 //! **Invariant:** it only decides when a pass happens and who has waited for longest; who gets a workload is decided by the
 //! compare-and-swap of its lock. Restarts under way never wait here.
 
+use super::neighbours::Neighbours;
 use crate::api::{ConcurrencyPolicy, Phase, RestartRequest, TargetRef};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,8 @@ struct Namespace {
     lines: BTreeMap<Line, BTreeSet<Place>>,
     of: HashMap<String, (Line, Place)>,
     under_way: HashSet<String>,
+    /// Under way by a status that this process has written and the watch has not shown yet.
+    admitted: HashSet<String>,
     looking: usize,
     /// When the last of those comes back that found no place.
     booked: Option<Instant>,
@@ -43,7 +46,11 @@ struct All {
 
 /// The requests that wait, by namespace; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(Arc<Mutex<All>>);
+pub struct Turns {
+    all: Arc<Mutex<All>>,
+    /// The runs that wait for one another behind a Service or a budget.
+    pub neighbours: Neighbours,
+}
 
 /// May a request be looked at?
 #[derive(Debug)]
@@ -76,12 +83,15 @@ impl Turns {
     /// The request as it is now; returns the name of the one that may have come to the front by it.
     #[must_use]
     pub fn seen(&self, request: &RestartRequest) -> Option<String> {
+        self.neighbours.seen(request);
         let (namespace, name) = place(request);
         let mut all = self.lock();
         if !waits(request) {
             let next = all.leave(namespace, name);
             if under_way(request) {
-                all.namespaces.entry(namespace.to_owned()).or_default().under_way.insert(name.to_owned());
+                let space = all.namespaces.entry(namespace.to_owned()).or_default();
+                space.under_way.insert(name.to_owned());
+                space.admitted.remove(name);
             }
             return next;
         }
@@ -99,6 +109,7 @@ impl Turns {
     /// It no longer exists; returns as [`Turns::seen`].
     #[must_use]
     pub fn gone(&self, namespace: &str, name: &str) -> Option<String> {
+        self.neighbours.gone(namespace, name);
         self.lock().leave(namespace, name)
     }
 
@@ -106,6 +117,7 @@ impl Turns {
     /// have come to the front by it, as namespace and name.
     #[must_use]
     pub fn listed(&self, scope: Option<&str>, all: &HashSet<(String, String)>) -> Vec<(String, String)> {
+        self.neighbours.listed(scope);
         let mut known = self.lock();
         let names = |(namespace, space): (&String, &Namespace)| {
             let names: Vec<_> = space.of.keys().chain(&space.under_way).cloned().collect();
@@ -115,7 +127,11 @@ impl Turns {
         let missed: Vec<_> =
             known.namespaces.iter().filter(|(namespace, _)| within(namespace)).flat_map(names).collect();
         let missed = missed.into_iter().filter(|place| !all.contains(place));
-        missed.filter_map(|(namespace, name)| known.leave(&namespace, &name).map(|next| (namespace, next))).collect()
+        let leave = |(namespace, name): (String, String)| {
+            self.neighbours.gone(&namespace, &name);
+            known.leave(&namespace, &name).map(|next| (namespace, next))
+        };
+        missed.filter_map(leave).collect()
     }
 
     /// Whether it is this request's turn to be looked at.
@@ -153,8 +169,32 @@ impl Turns {
     pub fn others_under_way(&self, request: &RestartRequest) -> usize {
         let (namespace, name) = place(request);
         let all = self.lock();
-        let Some(space) = all.namespaces.get(namespace) else { return 0 };
-        space.under_way.len() - usize::from(space.under_way.contains(name))
+        all.namespaces.get(namespace).map_or(0, |space| space.others_under_way(name))
+    }
+
+    /// Whether the request may begin although so many others of its namespace are under way at most. It counts as under way
+    /// from here on: the watch shows it later, and others ask in between.
+    #[must_use]
+    pub fn admit(&self, request: &RestartRequest, most: usize) -> bool {
+        let (namespace, name) = place(request);
+        let mut all = self.lock();
+        let space = all.namespaces.entry(namespace.to_owned()).or_default();
+        let admitted = space.others_under_way(name) < most;
+        if admitted {
+            space.admitted.insert(name.to_owned());
+        }
+        all.tidy(namespace);
+        admitted
+    }
+
+    /// It has not begun, or has gone back to wait.
+    pub fn withdraw(&self, request: &RestartRequest) {
+        let (namespace, name) = place(request);
+        let mut all = self.lock();
+        if let Some(space) = all.namespaces.get_mut(namespace) {
+            space.admitted.remove(name);
+        }
+        all.tidy(namespace);
     }
 
     /// The oldest request before this one that waits for the same workload, among those that queue.
@@ -169,7 +209,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,6 +217,7 @@ impl All {
     fn leave(&mut self, namespace: &str, name: &str) -> Option<String> {
         let space = self.namespaces.get_mut(namespace)?;
         space.under_way.remove(name);
+        space.admitted.remove(name);
         let next = space.of.remove(name).and_then(|(line, place)| {
             space.drop_from(&line, &place);
             space.lines.get(&line)?.iter().nth(FRONT - 1).map(|at| at.1.clone())
@@ -186,17 +227,21 @@ impl All {
     }
 
     fn tidy(&mut self, namespace: &str) {
-        if self
-            .namespaces
-            .get(namespace)
-            .is_some_and(|space| space.of.is_empty() && space.under_way.is_empty() && space.looking == 0)
-        {
+        if self.namespaces.get(namespace).is_some_and(Namespace::idle) {
             self.namespaces.remove(namespace);
         }
     }
 }
 
 impl Namespace {
+    fn idle(&self) -> bool {
+        self.of.is_empty() && self.under_way.is_empty() && self.admitted.is_empty() && self.looking == 0
+    }
+
+    fn others_under_way(&self, name: &str) -> usize {
+        self.under_way.union(&self.admitted).filter(|other| *other != name).count()
+    }
+
     fn in_front(&self, line: &Line, name: &str) -> bool {
         // One that is not known yet has only just come.
         let Some(places) = self.lines.get(line).filter(|_| self.of.contains_key(name)) else { return true };
@@ -301,6 +346,31 @@ mod tests {
         assert_eq!((turns.others_under_way(&other), turns.others_under_way(&one)), (1, 0));
         drop(turns.seen(&request("shop", "a", "one", Some("Completed"))));
         assert_eq!(turns.others_under_way(&other), 0);
+    }
+
+    #[test]
+    fn a_request_counts_from_its_admission_on_and_not_only_when_the_watch_shows_it() {
+        let turns = Turns::default();
+        let (a, b, c) =
+            (request("shop", "a", "a", None), request("shop", "b", "b", None), request("shop", "c", "c", None));
+        for request in [&a, &b, &c] {
+            drop(turns.seen(request));
+        }
+        assert!(turns.admit(&a, 2) && turns.admit(&b, 2) && !turns.admit(&c, 2));
+        assert!(turns.admit(&a, 2), "it does not count itself");
+        // What the watch shows may be older than what was written.
+        drop(turns.seen(&a));
+        assert!(!turns.admit(&c, 2));
+        turns.withdraw(&b);
+        assert!(turns.admit(&c, 2) && !turns.admit(&b, 2));
+        for phase in ["Restarting", "Completed"] {
+            drop(turns.seen(&request("shop", "a", "a", Some(phase))));
+        }
+        assert!(turns.admit(&b, 2));
+        for request in [&a, &b, &c] {
+            drop(turns.gone("shop", place(request).1));
+        }
+        assert!(turns.lock().namespaces.is_empty());
     }
 
     #[test]

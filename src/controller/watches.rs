@@ -42,6 +42,8 @@ pub fn passes(
 ) -> BoxStream<'static, Passed> {
     let (store, writer) = reflector::store();
     let requests = watcher(api(&passes.context.reader, scope), watcher::Config::default()).default_backoff();
+    // All requests of the cluster are kept, and what their fields' owners own is as large as they are.
+    let requests = requests.modify(without_owners);
     // Deleted ones too: their pass does not take place, and what is remembered of them goes.
     let requests = lined_up(&passes, scope, reflector(writer, requests));
     let mut wakes = others(&passes, scope);
@@ -49,6 +51,10 @@ pub fn passes(
     wakes.push(at_zero(&passes, scope));
     let config = Config::default().concurrency(CONCURRENT_PASSES);
     applier(spawned, pass::failed, passes, store, select_all(wakes).take_until(stop.boxed()), config).boxed()
+}
+
+fn without_owners(watched: &mut Watched) {
+    watched.meta_mut().managed_fields = None;
 }
 
 /// Each touched request, and those that come to the front of those that wait because of it.

@@ -6,8 +6,11 @@
 use super::Shared;
 use super::error::ApiError;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::{Api, PostParams};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use std::time::Duration;
@@ -42,6 +45,14 @@ impl Server {
         Self { config }
     }
 
+    /// The name of the user whose token this is, as the API server says; absent if it does not.
+    pub async fn user(&self, token: &str) -> Option<String> {
+        let reviews: Api<SelfSubjectReview> = Api::all(Client::try_from(self.with(token)).ok()?);
+        let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let user = review.ok()?.status?.user_info?;
+        user.username.filter(|name| !name.is_empty())
+    }
+
     fn with(&self, token: &str) -> Config {
         let mut config = self.config.clone();
         config.auth_info.token = Some(token.to_owned().into());
@@ -59,14 +70,15 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
-        let token = bearer(parts)?;
+        let token = bearer(&parts.headers)?;
         let client = Client::try_from(shared.server.with(token));
         Ok(Self { client: client.map_err(|error| ApiError::from_kube("ask the API server", &error))? })
     }
 }
 
-fn bearer(parts: &Parts) -> Result<&str, ApiError> {
-    let header = parts.headers.get(AUTHORIZATION);
+/// The token of a request's header.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let header = headers.get(AUTHORIZATION);
     let missing = "who asks? send the header `Authorization: Bearer TOKEN` with a token of the cluster";
     let text = header.and_then(|value| value.to_str().ok()).ok_or_else(|| ApiError::unknown_caller(missing))?;
     let (scheme, token) = text.split_once(' ').ok_or_else(|| ApiError::unknown_caller(missing))?;
@@ -82,8 +94,8 @@ mod tests {
     use super::*;
     use axum::http::Request;
 
-    fn parts(value: &str) -> Parts {
-        Request::builder().header(AUTHORIZATION, value).body(()).unwrap().into_parts().0
+    fn parts(value: &str) -> HeaderMap {
+        Request::builder().header(AUTHORIZATION, value).body(()).unwrap().into_parts().0.headers
     }
 
     #[test]
@@ -94,7 +106,7 @@ mod tests {
             assert!(bearer(&parts(bad)).is_err(), "{bad:?}");
         }
         assert!(bearer(&parts(&format!("Bearer {}", "a".repeat(LONGEST_TOKEN + 1)))).is_err());
-        assert!(bearer(&Request::new(()).into_parts().0).is_err());
+        assert!(bearer(&HeaderMap::new()).is_err());
     }
 
     #[test]

@@ -70,9 +70,16 @@ impl ApiError {
     }
 
     /// The caller sends more than the server takes.
-    pub fn too_often() -> Self {
+    pub fn too_often(who: &str) -> Self {
         let message =
-            "too many requests from this address: wait a second, or follow /api/restart/events in place of polling";
+            format!("too many requests from {who}: wait a second, or follow /api/restart/events in place of polling");
+        Self::with(StatusCode::TOO_MANY_REQUESTS, Code::InvalidSpec, message)
+    }
+
+    /// The caller follows more streams than one may.
+    pub fn too_many_streams() -> Self {
+        let message =
+            "too many open streams of /api/restart/events: close some of yours, or watch a whole namespace with one";
         Self::with(StatusCode::TOO_MANY_REQUESTS, Code::InvalidSpec, message)
     }
 

@@ -7,6 +7,7 @@
 use super::Shared;
 use super::answers::{before, status_of};
 use super::caller::Caller;
+use super::callers::Who;
 use super::error::ApiError;
 use super::limits::Query;
 use super::runs::{Requests, selector};
@@ -16,6 +17,7 @@ use super::wire::Word;
 use crate::api::{RestartRequest, TargetKind};
 use crate::client::words::phase;
 use crate::client::{RestartClient, rank};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, BoxStream, Stream, StreamExt as _};
@@ -69,9 +71,11 @@ struct Known {
 /// The stream.
 pub async fn events(
     State(shared): State<Shared>,
+    Extension(who): Extension<Who>,
     Caller { client }: Caller,
     Query(asked): Query<Asked>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let streaming = shared.limits.callers.stream(&who).ok_or_else(ApiError::too_many_streams)?;
     let mut idle = Word::Idle;
     let (api, what, target) = match asked.scope {
         Watched::All if asked.kind.is_some() || asked.name.is_some() => {
@@ -91,7 +95,12 @@ pub async fn events(
     };
     let known = Known { target, runs: BTreeMap::new(), before: idle, told: None };
     let stream = watch(&api, &what, known).await?;
-    Ok(Sse::new(stream.map(Ok)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)))
+    let stream = stream.map(move |event| {
+        // Its place is taken for as long as the stream lives.
+        let _streaming = &streaming;
+        Ok(event)
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)))
 }
 
 /// Everything that is there, then what changes.

@@ -2,6 +2,9 @@
 //!
 //! **Invariant:** a limit is answered with a refusal that says so; nothing waits behind it.
 
+use super::Shared;
+use super::caller::bearer;
+use super::callers::{Callers, Who};
 use super::error::ApiError;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::middleware::Next;
@@ -12,28 +15,32 @@ use governor::{Quota, RateLimiter};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The largest body; one that fills every field has four kilobytes.
 const BODY_LIMIT: usize = 64 * 1024;
 /// Longest time until an answer begins, the body of the request included.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Longest wait for the name of a token's user.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// Addresses that are remembered before those that have been quiet are forgotten.
 const ADDRESSES: usize = 4096;
 
 /// The rates of all callers.
 #[derive(Debug)]
 pub struct Limits {
+    /// Of users.
+    pub callers: Callers,
+    /// Of addresses from which somebody comes who is not known.
     rates: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
 }
 
 impl Limits {
-    /// So many requests per second and address, twice as many at once.
+    /// So many requests per second of a user, or of an address where no user is known; twice as many at once.
     pub fn new(per_second: NonZeroU32) -> Self {
         let quota =
             Quota::per_second(per_second).allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
-        Self { rates: RateLimiter::hashmap(quota) }
+        Self { callers: Callers::new(quota), rates: RateLimiter::hashmap(quota) }
     }
 
     fn allows(&self, address: IpAddr) -> bool {
@@ -52,14 +59,35 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The rate, by the address that the connection comes from.
-pub async fn not_too_often(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
-    if peer.is_none_or(|address| limits.allows(address)) {
-        next.run(request).await
-    } else {
-        ApiError::too_often().into_response()
+/// The rate: of the user whose token it is, or, until the API server has said whose, of the address that the connection comes
+/// from. So users behind one proxy do not share a rate, and tokens that nobody has cost no more than none.
+pub async fn not_too_often(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let (limits, peer) = (&shared.limits, request.extensions().get::<SocketAddr>().map(SocketAddr::ip));
+    let token = bearer(request.headers()).ok().map(str::to_owned);
+    let mut who = token.as_ref().and_then(|token| limits.callers.of(token, Instant::now()));
+    if who.is_none() {
+        if peer.is_some_and(|address| !limits.allows(address)) {
+            return ApiError::too_often("this address").into_response();
+        }
+        who = match &token {
+            Some(token) => known(&shared, token).await,
+            None => None,
+        };
     }
+    if who.as_ref().is_some_and(|who| !limits.callers.allows(who)) {
+        return ApiError::too_often("you").into_response();
+    }
+    let address = || Who(peer.map(|peer| network(peer).to_string()).unwrap_or_default());
+    request.extensions_mut().insert(who.unwrap_or_else(address));
+    next.run(request).await
+}
+
+/// Whose token it is, asked of the API server with that token; absent if it does not say.
+async fn known(shared: &Shared, token: &str) -> Option<Who> {
+    let asked = tokio::time::timeout(ASK_LIMIT, shared.server.user(token)).await;
+    let who = Who(asked.ok().flatten()?);
+    shared.limits.callers.remember(token, who.clone(), Instant::now());
+    Some(who)
 }
 
 /// The time until an answer begins; a stream of events goes on after that.

@@ -6,15 +6,16 @@
 //! | `caller` | who asks: a client of the API server made of the bearer token, for this one request |
 //! | `answers` | the four endpoints: status, request, cancel, history |
 //! | `runs`, `views`, `diff`, `events` | what the page shows beyond that, and the live stream |
-//! | `error`, `limits`, `listen`, `tls` | refusals, what one caller may take, the socket, its certificate |
+//! | `error`, `limits`, `callers`, `listen`, `tls` | refusals, what one caller may take, who that is, the socket, its certificate |
 //! | [`openapi`], `page` | the document that describes it, and the files of the page |
 //!
 //! **Invariant:** there is no client with the controller's own rights in here: whatever is read or written for a caller
-//! is read and written with the caller's token, and nothing is remembered between two requests.
+//! is read and written with the caller's token, and nothing is remembered between two requests but how much each caller took.
 
 mod answers;
 pub mod args;
 mod caller;
+mod callers;
 mod diff;
 mod error;
 mod events;
@@ -103,7 +104,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/restart/runs/{namespace}/{request_id}/diff", get(diff::diff))
         .route("/api/restart/events", get(events::events))
         .layer(from_fn(limits::in_time))
-        .layer(from_fn_with_state(shared.limits.clone(), limits::not_too_often));
+        .layer(from_fn_with_state(shared.clone(), limits::not_too_often));
     page::routes(api)
         .route("/openapi.json", get(openapi::served))
         .fallback(async || ApiError::no_such_path())

@@ -4,10 +4,11 @@
 
 use super::Shared;
 use super::diff::ConfigMapDiff;
-use super::target::{LABEL, REQUEST_ID, SUBDOMAIN};
+use super::target::REQUEST_ID;
 use super::views::Run;
 use super::wire::{Accepted, CancelBody, Cancelled, Data, Past, Refusal, RestartBody, Status};
 use crate::api::TargetKind;
+use crate::api::names::{LABEL, SUBDOMAIN};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;

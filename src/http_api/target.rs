@@ -3,6 +3,7 @@
 //! **Invariant:** nothing that is not a Kubernetes name leaves this module: kube puts names into paths as they are.
 
 use super::error::ApiError;
+use crate::api::names::{LABEL, SUBDOMAIN, is_label, is_subdomain};
 use crate::api::{TargetKind, TargetRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,11 +31,6 @@ pub struct Named {
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     pub name: Option<String>,
 }
-
-/// A namespace's name, as a regular expression.
-pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
-/// Another object's name, as a regular expression.
-pub const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// What callers call a restart, as a regular expression.
 pub const REQUEST_ID: &str = "^[a-z0-9]([-_.a-z0-9]*[a-z0-9])?$";
@@ -72,20 +68,14 @@ impl Named {
 
 /// A namespace's name.
 pub fn checked_namespace(name: String) -> Result<String, ApiError> {
-    let fits = name.len() <= 63 && is_label(&name);
+    let fits = is_label(&name);
     if fits { Ok(name) } else { Err(ApiError::invalid(format!("{name:?} is not the name of a namespace"))) }
 }
 
 /// Another object's name.
 pub fn checked_name(name: String) -> Result<String, ApiError> {
-    let fits = name.len() <= 253 && name.split('.').all(is_label);
+    let fits = is_subdomain(&name);
     if fits { Ok(name) } else { Err(ApiError::invalid(format!("{name:?} is not the name of an object"))) }
-}
-
-fn is_label(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = [text.bytes().next(), text.bytes().last()];
-    text.bytes().all(|byte| plain(byte) || byte == b'-') && ends.into_iter().all(|byte| byte.is_some_and(plain))
 }
 
 impl FromStr for Target {

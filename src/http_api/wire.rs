@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** nothing is added to what other programs already parse; what is more stands in other endpoints.
 
-use super::target::{LABEL, Named, REQUEST_ID, SUBDOMAIN};
+use super::target::{Named, REQUEST_ID};
+use crate::api::names::{LABEL, SUBDOMAIN};
 use crate::api::{Code, Phase, TargetKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

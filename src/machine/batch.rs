@@ -41,7 +41,30 @@ pub fn state(cursor: &Cursor, pod: &Pod) -> PodState {
 }
 
 pub fn progress(pod: &Pod, state: PodState) -> PodProgress {
-    PodProgress { name: pod.name.clone(), uid: pod.uid.clone(), state }
+    PodProgress { name: pod.name.clone(), uid: pod.uid.clone(), state, unready: false }
+}
+
+/// The pods that have not been Ready since the run began: they serve no Service, so that all of them go at once.
+fn ailing<'a>(observed: &'a Observed, cursor: &Cursor) -> Vec<&'a Pod> {
+    remaining(observed, cursor).into_iter().filter(|pod| pod.is_ailing()).collect()
+}
+
+/// Whether the pod is in the batch because it has not been Ready since the run began.
+pub fn is_unready(cursor: &Cursor, pod: &Pod) -> bool {
+    cursor.batch.iter().any(|entry| entry.uid == pod.uid && entry.unready)
+}
+
+/// Whether the batch is of pods that have not been Ready since the run began.
+pub fn is_unready_batch(cursor: &Cursor) -> bool {
+    cursor.batch.iter().any(|entry| entry.unready)
+}
+
+/// The change that takes the pods which serve no Service, all at once.
+fn begin_ailing(cursor: &Cursor, pods: &[&Pod]) -> Change {
+    let message = format!("first the pods that are not Ready and serve no Service: {}", names(pods));
+    let change = change(cursor, Phase::WaitingRequests, Step::Draining, "ReplacingUnready", message);
+    let entry = |pod: &&Pod| PodProgress { unready: true, ..progress(pod, PodState::Draining) };
+    Change { batch: pods.iter().map(entry).collect(), ..change }
 }
 
 /// Names for a sentence: at most three, then a count.
@@ -63,6 +86,10 @@ pub fn phase(cursor: &Cursor, forward: Phase) -> Phase {
 
 /// The change that begins the next batch, or verification when none is left.
 pub fn begin_next(observed: &Observed, cursor: &Cursor) -> Change {
+    let ailing = ailing(observed, cursor);
+    if !ailing.is_empty() {
+        return begin_ailing(cursor, &ailing);
+    }
     let batch = next(observed, cursor);
     let pods: Vec<&Pod> = batch.iter().filter_map(|progress| observed.pod(&progress.uid)).collect();
     if batch.is_empty() {
@@ -87,11 +114,13 @@ pub fn begin_next(observed: &Observed, cursor: &Cursor) -> Change {
     Change { batch, ..change }
 }
 
-/// Once more: a pod outside the batch that serves nobody keeps the gate closed, perhaps for ever; it goes first.
+/// A pod outside the batch that serves no Service keeps the gate closed, perhaps for ever; it goes first.
 pub fn holding_up(observed: &Observed, cursor: &Cursor) -> Option<Change> {
-    let outside = |pod: &Pod| !cursor.batch.iter().any(|entry| entry.uid == pod.uid);
-    let idle = remaining(observed, cursor).into_iter().any(|pod| idle(pod) && outside(pod));
-    (cursor.again && idle && observed.gate != Gate::Open).then(|| begin_next(observed, cursor))
+    let outside = |pod: &&Pod| !cursor.batch.iter().any(|entry| entry.uid == pod.uid);
+    let begun = alive(observed, cursor).into_iter().any(|pod| state(cursor, pod) != PodState::Chosen);
+    let holds_up = |pod: &Pod| if cursor.again { idle(pod) } else { pod.is_ailing() && !begun };
+    let found = remaining(observed, cursor).into_iter().filter(outside).any(holds_up);
+    (found && observed.gate != Gate::Open).then(|| begin_next(observed, cursor))
 }
 
 fn after_last(cursor: &Cursor) -> Change {
@@ -125,12 +154,17 @@ pub fn fail(observed: &Observed, cursor: &Cursor, code: Code, message: String) -
     recover(observed, cursor, code.reason(), message, outcome)
 }
 
-/// A pod that a quota forbids or that no node takes says nothing about the configuration.
+/// Only a pod that started on the configuration of this run says something about it: one that was born in it, or whose
+/// containers restarted in it although it was well when it began. One that a quota forbids or that no node takes says
+/// nothing.
 fn failed_on_a_node(pod: &Pod) -> bool {
-    pod.alive()
-        && pod.attachment == Attachment::Attached
-        && pod.scheduled
-        && (!pod.ready || pod.restarted || pod.lapsed)
+    let started = match pod.role {
+        Role::New | Role::Again => true,
+        Role::Planned => pod.restarted && !pod.unready_at_start,
+        Role::PassedOver => false,
+    };
+    let failed = !pod.ready || pod.restarted || pod.lapsed;
+    pod.alive() && pod.attachment == Attachment::Attached && pod.scheduled && started && failed
 }
 
 /// The change that begins recovery towards `outcome`.

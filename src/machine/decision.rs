@@ -93,11 +93,23 @@ pub struct PlannedPod {
     pub uid: String,
     /// How often its containers had been restarted.
     pub restarts: i32,
+    /// It was not Ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unready: bool,
+    /// It cannot be replaced: it is listed so that nothing waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passed_over: bool,
 }
 
 impl From<&Pod> for PlannedPod {
     fn from(pod: &Pod) -> Self {
-        Self { name: pod.name.clone(), uid: pod.uid.clone(), restarts: pod.restarts }
+        Self {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            restarts: pod.restarts,
+            unready: !pod.ready,
+            passed_over: false,
+        }
     }
 }
 

@@ -4,14 +4,15 @@
 
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Role, Target};
+use super::observed::{ConfigMapView, Content, Cursor, Deadline, Lock, Observed, Role, Target};
 use super::pending::queued;
 use super::recovering::to_restore;
 use crate::api::{Outcome, Phase, Step};
 
 /// Write the result down, then the terminal phase.
 pub fn finishing(observed: &Observed, cursor: &Cursor) -> Decision {
-    if observed.lock == Lock::Ours {
+    let in_vain = observed.trouble.is_some() && observed.deadline == Deadline::Passed;
+    if observed.lock == Lock::Ours && !in_vain {
         return Decision::Act(vec![Effect::ReleaseLock(good(observed, cursor))]);
     }
     let (result, reason, message) = match &cursor.outcome {
@@ -71,11 +72,16 @@ fn good(observed: &Observed, cursor: &Cursor) -> Vec<String> {
 /// object's time, and the notice of a new generation.
 pub fn plan(observed: &Observed) -> Decision {
     // A leader that was asleep while the run ended may have taken the lock once more.
-    if observed.lock == Lock::Ours {
+    let release = observed.lock == Lock::Ours;
+    if release && observed.trouble.is_none() {
         return Decision::Act(vec![Effect::ReleaseLock(vec![])]);
     }
+    // A history that cannot be written holds up no deletion: a lock whose request is gone is released all the same.
     if observed.finalizer {
         return Decision::Act(vec![Effect::RemoveFinalizer]);
+    }
+    if release {
+        return Decision::Act(vec![Effect::ReleaseLock(vec![])]);
     }
     if observed.asked.triggered && !observed.asked.deleting {
         let message = "another trigger was set: one more restart".to_owned();

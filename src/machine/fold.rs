@@ -1,18 +1,13 @@
 //! Folds a change into the status, and reads the cursor back out of it.
 //!
-//! **Invariant:** totals only grow: an entry of the history is never dropped, at most merged with its neighbour (I6).
+//! **Invariant:** totals only grow: an entry of the history is never dropped, at most merged with its neighbour (I6). Nothing
+//! is cut here: `RestartRequestStatus::within_bounds` does that, last of all.
 
 use super::decision::Change;
 use super::observed::Cursor;
-use crate::api::{
-    Code, Condition, ConditionStatus, HistoryEntry, Outcome, Phase, PodState, RestartRequestStatus, Step,
-};
+use crate::api::bounds::{ENTRY_PODS, HISTORY};
+use crate::api::{Code, Condition, ConditionStatus, HistoryEntry, Phase, PodState, RestartRequestStatus, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
-/// Most entries that the history holds (DESIGN 2).
-const HISTORY_LIMIT: usize = 64;
-/// Most pod names in one entry of the history.
-const POD_NAMES: usize = 16;
 
 /// Where the run stands, as the status says; absent before the first write.
 #[must_use]
@@ -42,7 +37,7 @@ pub fn fold(
     next.observed_generation = generation;
     next.phase = Some(change.phase);
     next.step = Some(change.step);
-    next.message = clipped(&change.message, 2048);
+    next.message = change.message.clone();
     next.pods.clone_from(&change.batch);
     next.in_flight = None;
     next.started_at.get_or_insert_with(|| now.clone());
@@ -54,11 +49,10 @@ pub fn fold(
     }
     if let Some(hooks) = &change.hooks {
         next.hooks.clone_from(hooks);
-        next.hooks.iter_mut().for_each(|hook| hook.message = clipped(&hook.message, 1024));
     }
     if let Some(outcome) = &change.outcome {
         next.code = outcome.code;
-        next.outcome = Some(clipped_outcome(outcome));
+        next.outcome = Some(outcome.clone());
     }
     if change.phase.is_terminal() {
         next.finished_at.get_or_insert_with(|| now.clone());
@@ -67,19 +61,6 @@ pub fn fold(
     remember(&mut next.history, &before, change, now);
     conditions(&mut next, change, now);
     next
-}
-
-/// The API server refuses what is too long; a message must never keep a phase from being written.
-fn clipped(text: &str, limit: usize) -> String {
-    text.chars().take(limit).collect()
-}
-
-fn clipped_outcome(outcome: &Outcome) -> Outcome {
-    Outcome {
-        message: clipped(&outcome.message, 1024),
-        not_restored: outcome.not_restored.as_ref().map(|text| clipped(text, 1024)),
-        ..outcome.clone()
-    }
 }
 
 /// An entry for each step that is entered; what happens inside a step updates the entry's message.
@@ -94,14 +75,14 @@ fn remember(history: &mut Vec<HistoryEntry>, status: &RestartRequestStatus, chan
     let entry = HistoryEntry {
         phase: change.phase,
         reason: change.reason.to_owned(),
-        message: clipped(&change.message, 512),
+        message: change.message.clone(),
         started_at: now.clone(),
         finished_at: change.phase.is_terminal().then(|| now.clone()),
-        pods: change.batch.iter().take(POD_NAMES).map(|pod| pod.name.clone()).collect(),
+        pods: change.batch.iter().take(ENTRY_PODS).map(|pod| pod.name.clone()).collect(),
         merged: None,
     };
     history.push(entry);
-    while history.len() > HISTORY_LIMIT {
+    while history.len() > HISTORY {
         merge_oldest(history);
     }
 }
@@ -119,23 +100,23 @@ fn merge_oldest(history: &mut Vec<HistoryEntry>) {
 
 fn conditions(status: &mut RestartRequestStatus, change: &Change, now: &Time) {
     let reason = change.reason;
-    let message = clipped(&change.message, 1024);
+    let message = &change.message;
     let (ready, reconciling, stalled, succeeded) = kstatus(change.phase);
     // Helm, Flux and Argo CD show this message and nothing else of the status.
     let coded = status.code.map(|code| format!("{}: {message}", code.number()));
     for (name, value) in
         [("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Succeeded", succeeded)]
     {
-        set(status, name, value, reason, coded.as_deref().unwrap_or(&message), now);
+        set(status, name, value, reason, coded.as_deref().unwrap_or(message), now);
     }
     if change.snapshot.is_some() {
-        set(status, "SnapshotTaken", ConditionStatus::True, reason, &message, now);
+        set(status, "SnapshotTaken", ConditionStatus::True, reason, message, now);
     }
     if change.cancel_rejected {
         let text = format!("{}: {message}", Code::CancelRejected.number());
         set(status, "CancelRejected", ConditionStatus::True, Code::CancelRejected.reason(), &text, now);
     }
-    progress_conditions(status, change, &message, now);
+    progress_conditions(status, change, message, now);
     if change.phase.is_terminal() {
         restored(status, now);
     }
@@ -197,7 +178,7 @@ fn set(status: &mut RestartRequestStatus, name: &str, value: ConditionStatus, re
         condition_type: name.to_owned(),
         status: value,
         reason: reason.to_owned(),
-        message: clipped(message, 1024),
+        message: message.to_owned(),
         last_transition_time: since.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
         observed_generation: status.observed_generation,
     };

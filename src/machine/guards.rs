@@ -4,7 +4,9 @@
 
 use super::batch::{change, fail, recover};
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, PlanView, RefusedEffect, Target};
+use super::observed::{
+    ConfigMapView, Content, Cursor, Deadline, List, Lock, Observed, PlanView, RefusedEffect, Target,
+};
 use super::preparing;
 use crate::api::{Code, Outcome, Phase, Step};
 
@@ -17,14 +19,16 @@ pub fn plan(observed: &Observed) -> Option<Decision> {
     if !under_way(cursor.step) {
         return None;
     }
-    lock(observed, cursor)
+    lock_lost(observed, cursor)
         .or_else(|| deleted(observed, cursor))
+        .or_else(|| lock_free(observed, cursor))
         .or_else(|| conflict(observed, cursor))
         .or_else(|| apart(observed, cursor))
         .or_else(|| list_lost(observed, cursor))
         .or_else(|| drift(observed, cursor))
         .or_else(|| cancel(observed, cursor))
         .or_else(|| refused(observed, cursor))
+        .or_else(|| in_vain(observed, cursor))
 }
 
 /// Everything in the namespace goes anyway; our finalizer must not hold it up.
@@ -46,26 +50,68 @@ fn under_way(step: Step) -> bool {
     }
 }
 
-/// Somebody deleted or edited the history: take the lock again; if another run has it by now, stop here.
-fn lock(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+/// Somebody edited the history, and another run has the lock by now: stop here.
+fn lock_lost(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
     match &observed.lock {
-        Lock::Ours => None,
-        Lock::Free | Lock::Done => match observed.target {
-            Target::Gone => None,
-            Target::Same { .. } | Target::RollingOut => Some(Decision::Act(vec![Effect::TakeLock])),
-        },
+        Lock::Ours | Lock::Free | Lock::Done => None,
         Lock::Other(name) => {
             let message = format!(
                 "the RestartHistory was edited: RestartRequest {name} holds the workload now, this run stops where it is"
             );
-            let outcome = Outcome {
-                not_restored: Some(message.clone()),
-                not_restored_reason: Some("LockLost".to_owned()),
-                ..failed(Code::Internal, message.clone())
-            };
-            let change = change(cursor, Phase::Recovering, Step::Finishing, "LockLost", message);
-            Some(Decision::Record(Change { outcome: Some(outcome), ..change }))
+            Some(Decision::Record(without_lock(cursor, message)))
         }
+    }
+}
+
+fn without_lock(cursor: &Cursor, message: String) -> Change {
+    let outcome = Outcome {
+        not_restored: Some(message.clone()),
+        not_restored_reason: Some("LockLost".to_owned()),
+        ..failed(Code::Internal, message.clone())
+    };
+    let change = change(cursor, Phase::Recovering, Step::Finishing, "LockLost", message);
+    Change { outcome: Some(outcome), ..change }
+}
+
+/// Somebody deleted or edited the history: take the lock again. Where that is impossible until the deadline, first the run
+/// fails, and then the recovery goes on without.
+fn lock_free(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    match (&observed.lock, &observed.target) {
+        (Lock::Ours | Lock::Other(_), _) | (_, Target::Gone) => return None,
+        (Lock::Free | Lock::Done, Target::Same { .. } | Target::RollingOut) => {}
+    }
+    match overdue_trouble(observed) {
+        Some(_) if cursor.step == Step::Restoring => None,
+        Some(trouble) => Some(give_up(observed, cursor, trouble)),
+        None => Some(Decision::Act(vec![Effect::TakeLock])),
+    }
+}
+
+/// What has kept the last effects from being carried out until the deadline.
+fn overdue_trouble(observed: &Observed) -> Option<&str> {
+    observed.trouble.as_deref().filter(|_| observed.deadline == Deadline::Passed)
+}
+
+fn give_up(observed: &Observed, cursor: &Cursor, trouble: &str) -> Decision {
+    let code = if cursor.step == Step::PostHooks { Code::HookFailed } else { Code::Internal };
+    let message = format!("gave up after progressDeadlineSeconds: {trouble}");
+    Decision::Record(fail(observed, cursor, code, message))
+}
+
+/// What could not be done by the deadline is given up: a refusal that the API server does not call final, a webhook that
+/// errs, a sidecar that does not obey. A drain has a clock of its own, and so have evictions.
+fn in_vain(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
+    let trouble = overdue_trouble(observed)?;
+    match cursor.step {
+        Step::Surging | Step::Reserving | Step::Verifying | Step::PostHooks => Some(give_up(observed, cursor, trouble)),
+        Step::Queued
+        | Step::Preparing
+        | Step::PreHooks
+        | Step::Draining
+        | Step::Evicting
+        | Step::Restoring
+        | Step::Finishing
+        | Step::Finished => None,
     }
 }
 
@@ -108,12 +154,12 @@ fn apart(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
 /// Without its list nobody knows which pods are left: none is taken for another. Recovery does without: what is detached is
 /// marked as such, and whoever is on no list is replaced once more.
 fn list_lost(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
-    let lost = cursor.plan.is_some() && !observed.plan.written && cursor.outcome.is_none();
+    let lost = cursor.plan.is_some() && observed.plan.list != List::Written && cursor.outcome.is_none();
     lost.then(|| Decision::Record(fail(observed, cursor, Code::Internal, lost_message(&observed.plan))))
 }
 
 pub fn lost_message(plan: &PlanView) -> String {
-    format!("ConfigMap {}, the list of the pods to restart, was deleted; apply another request", plan.name)
+    format!("ConfigMap {}, the list of the pods to restart, was deleted or altered; apply another request", plan.name)
 }
 
 /// `reload: false`: new pods must not start on something else than the old ones did.

@@ -14,6 +14,7 @@ mod fold;
 mod guards;
 mod hooks;
 mod observed;
+mod passed_over;
 mod pending;
 mod preparing;
 mod put_back;
@@ -26,9 +27,10 @@ mod waiting_requests;
 pub use decision::{Change, Decision, Effect, PlannedPod, PodRef};
 pub use fold::{cursor, fold};
 pub use observed::{
-    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Handled, Hold, HookRun, HookView,
-    Lock, Observed, PlanView, Pod, Refusal, RefusedEffect, Role, Soak, Target, Verdict,
+    Asked, Attachment, Budget, ConfigMapView, Content, Copied, Cursor, Deadline, Drain, Gate, Handled, Hold, HookRun,
+    HookView, List, Lock, Observed, PlanView, Pod, Refusal, RefusedEffect, Replacement, Role, Soak, Target, Verdict,
 };
+pub use passed_over::listed;
 
 use crate::api::Step;
 

@@ -37,6 +37,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// That order holds even for pods whose nodes are being drained: a StatefulSet's.
     pub ordered: bool,
+    /// How the workload's controller replaces a pod that goes.
+    pub replacement: Replacement,
     /// Whether the workload's own pods are all there and serving.
     pub gate: Gate,
     /// Whether the batch may go; asked only where it matters.
@@ -47,6 +49,19 @@ pub struct Observed {
     pub soak: Soak,
     /// An effect that the cluster will never allow.
     pub refusal: Option<Refusal>,
+    /// What kept the last effects from being carried out; absent once they are, or when none were tried in this step.
+    pub trouble: Option<String>,
+}
+
+/// How a workload's controller replaces a pod that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Replacement {
+    /// At once, on any node: a Deployment's.
+    Anywhere,
+    /// When the pod is gone, in its place: a DaemonSet's, and a StatefulSet's whose pods are managed in parallel.
+    InPlace,
+    /// When the pod is gone and every pod below it is Ready: a StatefulSet's (kubernetes/kubernetes#67250).
+    InOrder,
 }
 
 /// What the user asks now.
@@ -187,14 +202,27 @@ pub enum HookRun {
 pub struct ConfigMapView {
     /// What the status records, or will.
     pub entry: SnapshotEntry,
-    /// The copies exist and hold exactly that.
-    pub copied: bool,
+    /// The copy that a restore writes.
+    pub snapshot: Copied,
+    /// The copy of what new pods start on.
+    pub candidate: Copied,
     /// What the ConfigMap holds now.
     pub content: Content,
     /// Another workload that has been restarted onto the candidate, or is being.
     pub shared_with: Option<String>,
     /// The tool that applies it from Git.
     pub applied_by: Option<String>,
+}
+
+/// What has become of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Copied {
+    /// It does not exist.
+    Absent,
+    /// It exists and holds exactly what the status records, or will.
+    Held,
+    /// An object of its name exists and holds something else.
+    Altered,
 }
 
 /// What a ConfigMap holds.
@@ -215,12 +243,25 @@ pub enum Content {
 pub struct PlanView {
     /// Name of the list of pods to replace.
     pub name: String,
-    /// It exists.
-    pub written: bool,
+    /// What has become of it.
+    pub list: List,
     /// Name of the list of pods to replace once more.
     pub again_name: String,
+    /// What has become of that one.
+    pub again: List,
+    /// How many pods of the first list were not Ready when it was written.
+    pub unready: usize,
+}
+
+/// What has become of a list of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum List {
+    /// It does not exist.
+    Absent,
     /// It exists.
-    pub again_written: bool,
+    Written,
+    /// An object of its name exists and cannot be read as a list of pods.
+    Altered,
 }
 
 /// One pod of the workload.
@@ -261,6 +302,12 @@ pub struct Pod {
     pub lapsed: bool,
     /// A container of it exited twice; what it said.
     pub broken: Option<String>,
+    /// It was not Ready when the list was written.
+    pub unready_at_start: bool,
+    /// Its node is not Ready, or it has been terminating for longer than its grace period: when it goes cannot be told.
+    pub unreachable: bool,
+    /// Why it is not Ready, for people.
+    pub ailment: Option<String>,
 }
 
 /// Which list names a pod.
@@ -268,6 +315,8 @@ pub struct Pod {
 pub enum Role {
     /// To be replaced.
     Planned,
+    /// The first one, as a pod that cannot be replaced: it is left as it is, and nothing waits for it.
+    PassedOver,
     /// None: it was born after the list.
     New,
     /// To be replaced once more.
@@ -328,6 +377,8 @@ pub enum Budget {
     Allowed(usize),
     /// None may; what the API server said.
     Refused(String),
+    /// Another run takes pods out of the same Service or budget, or is first; who, for people.
+    Taken(String),
     /// The batch is cordoned and the budget is below what it asks for.
     Lost(String),
 }
@@ -388,6 +439,22 @@ impl ConfigMapView {
     pub fn changed(&self) -> bool {
         self.entry.sha256 != self.entry.candidate_sha256
     }
+
+    /// Both copies exist and hold what they should.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        self.snapshot == Copied::Held && self.candidate == Copied::Held
+    }
+
+    /// The name of a copy in whose place something else stands.
+    #[must_use]
+    pub fn altered_copy(&self) -> Option<&str> {
+        match (self.snapshot, self.candidate) {
+            (Copied::Altered, _) => Some(&self.entry.snapshot),
+            (_, Copied::Altered) => Some(&self.entry.candidate),
+            (Copied::Absent | Copied::Held, Copied::Absent | Copied::Held) => None,
+        }
+    }
 }
 
 impl Pod {
@@ -395,6 +462,14 @@ impl Pod {
     #[must_use]
     pub fn alive(&self) -> bool {
         !self.terminating
+    }
+
+    /// It has not been Ready since the list was written, serves no Service, and is to be replaced: it needs no replacement
+    /// before it goes.
+    #[must_use]
+    pub fn is_ailing(&self) -> bool {
+        let serves = self.ready || self.in_slices || self.cordoned();
+        self.unready_at_start && self.role == Role::Planned && self.attachment == Attachment::Attached && !serves
     }
 
     /// Its sidecar holds a drain lease.

@@ -2,12 +2,16 @@
 //!
 //! **Invariant:** nothing is changed before its copy stands in the status (DESIGN 3.3).
 
-use super::batch::{begin_next, change, recover};
-use super::decision::{Change, Decision, Effect, PlannedPod};
+use super::batch::{begin_next, change, names, recover};
+use super::decision::{Change, Decision, Effect};
 use super::guards::{failed, lost_message};
 use super::hooks::{self, Hooks};
-use super::observed::{Attachment, ConfigMapView, Content, Cursor, Lock, Observed, Pod, RefusedEffect, Role};
+use super::observed::{
+    Attachment, ConfigMapView, Content, Copied, Cursor, Deadline, List, Lock, Observed, Pod, RefusedEffect, Role,
+};
+use super::passed_over::{listed, passed_over, stopping};
 use super::pending::queued;
+use crate::api::bounds::LATE;
 use crate::api::{Code, HookTime, Outcome, Phase, Plan, Snapshot, Step};
 
 /// One thing after the other; each is entered only when observation shows the one before it done.
@@ -27,7 +31,7 @@ pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
         return Decision::Record(change(cursor, Phase::Preparing, Step::PreHooks, "PreHooks", message));
     }
     let Some(plan) = &cursor.plan else { return list(observed, cursor) };
-    if !observed.plan.written {
+    if observed.plan.list != List::Written {
         return stop(observed, cursor, Code::Internal.reason(), failed(Code::Internal, lost_message(&observed.plan)));
     }
     debug_assert_eq!(snapshot.config_maps.len(), observed.config.len());
@@ -98,9 +102,16 @@ fn stopped(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
         (Lock::Free | Lock::Ours, None, Some(refusal)) if refusal.effect != RefusedEffect::Hook => {
             (code_of(refusal.effect), refusal.message.clone())
         }
-        (Lock::Free | Lock::Ours, None, Some(_) | None) => return None,
+        (Lock::Free | Lock::Ours, None, Some(_) | None) => in_vain(observed, cursor)?,
     };
     Some(stop(observed, cursor, code.reason(), failed(code, message)))
+}
+
+/// What could not be done by the deadline is given up.
+fn in_vain(observed: &Observed, cursor: &Cursor) -> Option<(Code, String)> {
+    let trouble = observed.trouble.as_ref().filter(|_| observed.deadline == Deadline::Passed)?;
+    let code = if cursor.step == Step::PreHooks { Code::HookFailed } else { Code::Internal };
+    Some((code, format!("gave up after progressDeadlineSeconds: {trouble}")))
 }
 
 fn code_of(effect: RefusedEffect) -> Code {
@@ -125,7 +136,13 @@ fn stop(observed: &Observed, cursor: &Cursor, reason: &'static str, outcome: Out
 }
 
 fn copy(observed: &Observed, cursor: &Cursor) -> Decision {
-    if observed.config.iter().any(|config| !config.copied) {
+    if let Some(copy) = observed.config.iter().find_map(ConfigMapView::altered_copy) {
+        let message = format!(
+            "ConfigMap {copy} stands where the copy of the configuration should be, and holds something else; delete it, then apply another request"
+        );
+        return stop(observed, cursor, Code::BackupFailed.reason(), failed(Code::BackupFailed, message));
+    }
+    if observed.config.iter().any(|config| !config.is_copied()) {
         return Decision::Act(vec![Effect::CopyConfigMaps]);
     }
     let config_maps: Vec<_> = observed.config.iter().map(|config| config.entry.clone()).collect();
@@ -139,22 +156,38 @@ fn copy(observed: &Observed, cursor: &Cursor) -> Decision {
 
 /// The list comes before the promotion, so that whoever is on no list started after it.
 fn list(observed: &Observed, cursor: &Cursor) -> Decision {
-    if !observed.plan.written {
-        // A detached pod was left behind by a run that could not finish it.
-        let ours = |pod: &&Pod| pod.alive() && pod.attachment != Attachment::Foreign;
-        return Decision::Act(vec![Effect::WritePlan(
-            observed.pods.iter().filter(ours).map(PlannedPod::from).collect(),
-        )]);
+    match observed.plan.list {
+        List::Absent if observed.deadline == Deadline::Ahead && !stopping(observed).is_empty() => {
+            Decision::Wait(format!("waiting for {}, which is being deleted", names(&stopping(observed))))
+        }
+        List::Absent => Decision::Act(vec![Effect::WritePlan(listed(observed))]),
+        List::Altered => {
+            let outcome = failed(Code::Internal, lost_message(&observed.plan));
+            stop(observed, cursor, Code::Internal.reason(), outcome)
+        }
+        List::Written => Decision::Record(planned(observed, cursor)),
     }
+}
+
+fn planned(observed: &Observed, cursor: &Cursor) -> Change {
     let pods = observed.pods.iter().filter(|pod| pod.role == Role::Planned).count();
-    let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", format!("{pods} pods to restart"));
+    let message = format!("{pods} pods to restart{}", exceptions(observed));
+    let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", message);
     let plan = Plan {
         config_map: observed.plan.name.clone(),
         pods: i64::try_from(pods).unwrap_or(i64::MAX),
         late: vec![],
         again: None,
     };
-    Decision::Record(Change { plan: Some(plan), ..change })
+    Change { plan: Some(plan), ..change }
+}
+
+/// What is said of pods that are not Ready: which go first, and which are passed over and why.
+fn exceptions(observed: &Observed) -> String {
+    let first: Vec<&Pod> =
+        observed.pods.iter().filter(|pod| pod.role == Role::Planned && pod.unready_at_start).collect();
+    let first = if first.is_empty() { String::new() } else { format!("; not Ready, so first: {}", names(&first)) };
+    first + &passed_over(observed)
 }
 
 fn promote(observed: &Observed, cursor: &Cursor, plan: &Plan) -> Decision {
@@ -164,6 +197,14 @@ fn promote(observed: &Observed, cursor: &Cursor, plan: &Plan) -> Decision {
         let message =
             format!("ConfigMap {} was changed while it was being promoted; apply another request", edited.entry.name);
         return stop(observed, cursor, Code::RestoreConflict.reason(), failed(Code::RestoreConflict, message));
+    }
+    let waits = |config: &&&ConfigMapView| config.content == Content::Snapshot;
+    if let Some(config) = promotions.iter().filter(waits).find(|config| config.candidate != Copied::Held) {
+        let message = format!(
+            "ConfigMap {}, the copy of what is to be promoted onto {}, was deleted or replaced; apply another request",
+            config.entry.candidate, config.entry.name
+        );
+        return stop(observed, cursor, Code::BackupFailed.reason(), failed(Code::BackupFailed, message));
     }
     let open = promotions.iter().filter(|config| config.content == Content::Snapshot);
     let effects: Vec<Effect> = open.map(|config| Effect::Promote(config.entry.name.clone())).collect();
@@ -180,6 +221,13 @@ fn begin(observed: &Observed, cursor: &Cursor, plan: &Plan, promoted: bool) -> D
     let late: Vec<String> = observed.pods.iter().filter(born).map(|pod| pod.uid.clone()).collect();
     if late.is_empty() || !plan.late.is_empty() {
         return Decision::Record(begin_next(observed, cursor));
+    }
+    if late.len() > LATE {
+        let message = format!(
+            "{} pods were started while the configuration was promoted, more than a status records; apply another request when the workload has settled",
+            late.len()
+        );
+        return stop(observed, cursor, Code::RolloutConflict.reason(), failed(Code::RolloutConflict, message));
     }
     let pods = plan.pods.saturating_add(i64::try_from(late.len()).unwrap_or(0));
     let change = change(cursor, Phase::Preparing, Step::Preparing, "Planned", format!("{pods} pods to restart"));

@@ -5,7 +5,8 @@
 use super::batch::{begin_next, change, give_up, names, progress, remaining, state};
 use super::decision::{Change, Decision, Effect, PlannedPod};
 use super::observed::{
-    Attachment, ConfigMapView, Content, Cursor, Deadline, Drain, Gate, Observed, Pod, RefusedEffect, Role, Target,
+    Attachment, ConfigMapView, Content, Copied, Cursor, Deadline, Drain, Gate, List, Observed, Pod, RefusedEffect,
+    Role, Target,
 };
 use super::put_back::put_back;
 use crate::api::{Outcome, Phase, Plan, PodState, Snapshot, SnapshotEntry, SnapshotSource, Step};
@@ -16,6 +17,7 @@ pub fn plan(observed: &Observed, cursor: &Cursor) -> Decision {
         return Decision::Record(finish(cursor, "recovery without a reason".to_owned()));
     };
     refused(observed, cursor, outcome)
+        .or_else(|| in_vain(observed, cursor, outcome))
         .or_else(|| configuration(observed, cursor, outcome))
         .or_else(|| dispose(observed, cursor, outcome))
         .or_else(|| release(observed, cursor))
@@ -35,6 +37,16 @@ fn refused(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
         RefusedEffect::Hook | RefusedEffect::Other => "PutBackRefused",
     };
     Some(Decision::Record(give_up(cursor, outcome, reason, refusal.message.clone())))
+}
+
+/// What could not be done by the deadline is said; if there is more of that, the run ends.
+fn in_vain(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
+    let trouble = observed.trouble.as_ref().filter(|_| observed.deadline == Deadline::Passed)?;
+    let message = format!("gave up after progressDeadlineSeconds: {trouble}");
+    Some(Decision::Record(match outcome.not_restored {
+        None => give_up(cursor, outcome, "PutBackFailed", message),
+        Some(_) => finish(cursor, message),
+    }))
 }
 
 /// Whether this ConfigMap has to hold the snapshot at the end.
@@ -111,6 +123,14 @@ fn cannot_restore(observed: &Observed, outcome: &Outcome, wanted: &[&ConfigMapVi
             edited.entry.name
         );
         return Some(("RestoreConflict", message));
+    }
+    let uncopied = |config: &&&ConfigMapView| config.content == Content::Candidate && config.snapshot != Copied::Held;
+    if let Some(config) = wanted.iter().find(uncopied) {
+        let (copy, name) = (&config.entry.snapshot, &config.entry.name);
+        let message = format!(
+            "ConfigMap {copy}, the copy that ConfigMap {name} goes back to, was deleted or replaced: {name} stays as it is"
+        );
+        return Some(("CopyLost", message));
     }
     let unknown = |config: &&ConfigMapView| !config.entry.promoted && config.entry.source == SnapshotSource::AtRequest;
     let baseless = observed.config.iter().find(unknown)?;
@@ -212,10 +232,19 @@ fn once_more(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<
         return None;
     }
     // A list that somebody deleted is written again.
-    if plan.again.is_some() && observed.plan.again_written {
+    let again_written = match observed.plan.again {
+        List::Written => true,
+        List::Absent => false,
+        List::Altered => {
+            let name = &observed.plan.again_name;
+            let message = format!("ConfigMap {name} stands where the list of the pods to replace once more should be");
+            return Some(Decision::Record(give_up(cursor, outcome, "PodsNotReplaced", message)));
+        }
+    };
+    if plan.again.is_some() && again_written {
         return (!remaining(observed, cursor).is_empty()).then(|| Decision::Record(begin_next(observed, cursor)));
     }
-    if observed.plan.again_written {
+    if again_written {
         let message = "pods that started on the bad configuration are replaced once more".to_owned();
         let change = change(cursor, Phase::Recovering, Step::Restoring, "ReplacingAgain", message);
         return Some(Decision::Record(Change {
@@ -234,6 +263,11 @@ fn once_more(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<
 
 /// All Ready ends the recovery; what is not so by the deadline is said.
 fn settle(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Decision {
+    if let Some(pods) = as_ill_as_before(observed) {
+        let message = format!("{}; {pods} not Ready, as when the restart began", outcome.message);
+        let outcome = Outcome { message: message.clone(), ..outcome.clone() };
+        return Decision::Record(Change { outcome: Some(outcome), ..finish(cursor, message) });
+    }
     match (&observed.gate, observed.deadline) {
         (Gate::Open, _) => Decision::Record(finish(cursor, outcome.message.clone())),
         (Gate::Waiting(message) | Gate::Failing(message), Deadline::Ahead) => Decision::Wait(message.clone()),
@@ -250,6 +284,18 @@ fn settle(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Decision {
             Decision::Record(Change { outcome: Some(outcome), ..finish(cursor, message) })
         }
     }
+}
+
+/// The pods whose containers exit again and again, if they are no more than were not Ready when the run began, and every
+/// other pod is Ready: waiting for them to become what they were not is in vain.
+fn as_ill_as_before(observed: &Observed) -> Option<String> {
+    let Target::Same { replicas } = observed.target else { return None };
+    let own = |pod: &&Pod| pod.alive() && pod.attachment == Attachment::Attached && pod.role != Role::PassedOver;
+    let own: Vec<&Pod> = observed.pods.iter().filter(own).collect();
+    let (well, ill): (Vec<&Pod>, Vec<&Pod>) = own.into_iter().partition(|pod| pod.ready);
+    let exits = ill.iter().all(|pod| pod.broken.is_some());
+    let as_many = !ill.is_empty() && ill.len() <= observed.plan.unready && well.len() + ill.len() == replicas;
+    (exits && as_many && observed.gate != Gate::Open).then(|| names(&ill))
 }
 
 fn finish(cursor: &Cursor, message: String) -> Change {

@@ -2,10 +2,14 @@
 //!
 //! **Invariant:** no pod is evicted here that the status does not call drained, overdue, forced or terminating.
 
-use super::batch::{alive, begin_next, change, fail, holding_up, names, phase, present, progress, remaining, state};
+use super::batch::{
+    alive, begin_next, change, fail, holding_up, is_unready, is_unready_batch, names, phase, present, progress,
+    remaining, state,
+};
 use super::decision::{Change, Decision, Effect};
 use super::hooks::{self, Hooks};
-use super::observed::{Attachment, Budget, Cursor, Deadline, Drain, Gate, Observed, Pod, Role, Soak};
+use super::observed::{Attachment, Budget, Cursor, Deadline, Drain, Gate, Observed, Pod, Replacement, Role, Soak};
+use super::passed_over::passed_over;
 use crate::api::{Code, HookTime, Outcome, Phase, PodProgress, PodState, Step, StrategyType};
 
 /// Surge: detach the batch, await its replacements, then its budget.
@@ -25,6 +29,7 @@ pub fn surging(observed: &Observed, cursor: &Cursor) -> Decision {
         Budget::Allowed(allowed) => Decision::Record(drain(cursor, &pods[..pods.len().min(*allowed)])),
         Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
         Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
+        Budget::Taken(message) => taken(observed, cursor, message),
     }
 }
 
@@ -76,6 +81,19 @@ pub fn refused(observed: &Observed, cursor: &Cursor, message: &str) -> Decision 
     }
 }
 
+/// Another run is first: a failure at the deadline, or a wait.
+pub fn taken(observed: &Observed, cursor: &Cursor, message: &str) -> Decision {
+    match observed.deadline {
+        Deadline::Passed => Decision::Record(fail(
+            observed,
+            cursor,
+            Code::BudgetExhausted,
+            format!("it was not this restart's turn within progressDeadlineSeconds: {message}"),
+        )),
+        Deadline::Ahead => Decision::Wait(message.to_owned()),
+    }
+}
+
 /// The change that cordons these pods, or evicts them while Ready where a cordon would leave no ready endpoint.
 pub fn drain(cursor: &Cursor, pods: &[&Pod]) -> Change {
     let start = |pod: &Pod| if pod.last_endpoint { PodState::Terminating } else { PodState::Draining };
@@ -94,6 +112,9 @@ pub fn evicting(observed: &Observed, cursor: &Cursor) -> Decision {
     }
     if pods.is_empty() {
         return gone(observed, cursor);
+    }
+    if let Some(change) = recovered(observed, cursor, &pods) {
+        return Decision::Record(change);
     }
     if let Some(decision) = held(observed, cursor, &pods) {
         return decision;
@@ -139,6 +160,10 @@ fn held(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Decision>
     if !renewals.is_empty() {
         return Some(Decision::Act(renewals));
     }
+    // Pods that have served no Service since the run began cost neither a budget nor an endpoint.
+    if is_unready_batch(cursor) {
+        return None;
+    }
     if let Budget::Lost(message) = &observed.budget {
         return Some(match observed.asked.strategy {
             StrategyType::Surge => refused(observed, cursor, message),
@@ -156,26 +181,40 @@ fn held(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Decision>
     }
 }
 
-fn evict(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
-    match state(cursor, pod) {
-        PodState::Drained => pod.drained().then(|| Effect::Evict(pod.into())),
-        PodState::Overdue | PodState::Forced | PodState::Terminating => Some(Effect::Evict(pod.into())),
-        PodState::Chosen | PodState::Draining | PodState::Expendable => None,
-    }
+/// A pod that serves again before it was taken out of its Services is one like any other: it waits for its replacement or
+/// for leave to go.
+pub fn recovered(observed: &Observed, cursor: &Cursor, pods: &[&Pod]) -> Option<Change> {
+    let serves = |pod: &&&Pod| is_unready(cursor, pod) && !pod.cordoned() && (pod.ready || pod.in_slices);
+    pods.iter().find(serves).map(|_| begin_next(observed, &Cursor { batch: vec![], ..cursor.clone() }))
 }
 
-/// All were told to go. A pod that cannot finish terminating (a lost node) holds nobody up beyond the deadline.
+fn evict(cursor: &Cursor, pod: &Pod) -> Option<Effect> {
+    let goes = match state(cursor, pod) {
+        PodState::Drained => pod.drained(),
+        PodState::Overdue | PodState::Forced | PodState::Terminating => true,
+        PodState::Chosen | PodState::Draining | PodState::Expendable => false,
+    };
+    // The eviction of a pod that is not Ready is refused while its budget lacks healthy pods, which is no fault of this one.
+    let effect = if is_unready(cursor, pod) { Effect::Delete(pod.into()) } else { Effect::Evict(pod.into()) };
+    goes.then_some(effect)
+}
+
+/// All were told to go. A pod that cannot finish terminating (a lost node) holds up nothing, beyond the deadline at the latest.
 fn gone(observed: &Observed, cursor: &Cursor) -> Decision {
-    let stopping = present(observed, cursor);
+    let stopping: Vec<&Pod> = present(observed, cursor).into_iter().filter(|pod| is_awaited(observed, pod)).collect();
     if !stopping.is_empty() && observed.deadline == Deadline::Ahead {
         return Decision::Wait(format!("waiting for {} to stop", names(&stopping)));
     }
-    if observed.asked.strategy == StrategyType::Rolling
-        && let Some(decision) = closed(observed, cursor)
-    {
+    let replaced_first = observed.asked.strategy == StrategyType::Surge && !is_unready_batch(cursor);
+    if !replaced_first && let Some(decision) = closed(observed, cursor) {
         return decision;
     }
     Decision::Record(begin_next(observed, cursor))
+}
+
+/// Whether it matters when this terminating pod is gone, and can be told.
+fn is_awaited(observed: &Observed, pod: &Pod) -> bool {
+    observed.replacement != Replacement::Anywhere || !pod.unreachable
 }
 
 /// The change that gives the batch back to its Services and asks again.
@@ -201,14 +240,15 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
             format!("{} failed in the soak: {why}", pod.name),
         ));
     }
-    if let Some(pod) = observed.pods.iter().find(|pod| pod.alive() && pod.lapsed) {
+    if let Some(pod) = observed.pods.iter().find(|pod| pod.alive() && pod.lapsed && pod.role != Role::PassedOver) {
         let message = format!("{} was Ready in the soak and is not any more", pod.name);
         return Decision::Record(fail(observed, cursor, Code::ReplacementUnhealthy, message));
     }
     if !remaining(observed, cursor).is_empty() {
         return Decision::Record(begin_next(observed, cursor));
     }
-    let stopping: Vec<&Pod> = observed.pods.iter().filter(|pod| pod.role == Role::Planned).collect();
+    let stops = |pod: &&Pod| pod.role == Role::Planned && is_awaited(observed, pod);
+    let stopping: Vec<&Pod> = observed.pods.iter().filter(stops).collect();
     if !stopping.is_empty() && observed.deadline == Deadline::Ahead {
         return Decision::Wait(format!("waiting for {} to stop", names(&stopping)));
     }
@@ -222,7 +262,7 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
             let message = "the hooks after the restart".to_owned();
             Decision::Record(change(cursor, Phase::Restarting, Step::PostHooks, "PostHooks", message))
         }
-        Soak::Running | Soak::Over => Decision::Record(complete(cursor, nothing)),
+        Soak::Running | Soak::Over => Decision::Record(complete(observed, cursor, nothing)),
     }
 }
 
@@ -238,16 +278,18 @@ pub fn hooks(observed: &Observed, cursor: &Cursor) -> Decision {
             let message = "the hooks are over; watching the new pods once more".to_owned();
             Decision::Record(change(cursor, Phase::Restarting, Step::Verifying, "Verifying", message))
         }
-        Hooks::Over => Decision::Record(complete(cursor, cursor.plan.as_ref().is_some_and(|plan| plan.pods == 0))),
+        Hooks::Over => {
+            let nothing = cursor.plan.as_ref().is_some_and(|plan| plan.pods == 0);
+            Decision::Record(complete(observed, cursor, nothing))
+        }
     }
 }
 
-fn complete(cursor: &Cursor, nothing: bool) -> Change {
+fn complete(observed: &Observed, cursor: &Cursor, nothing: bool) -> Change {
     let pods = cursor.plan.as_ref().map_or(0, |plan| plan.pods);
-    let message = if nothing {
-        "the workload has no pods: nothing to restart".to_owned()
-    } else {
-        format!("{pods} pods restarted")
+    let message = match passed_over(observed) {
+        none if none.is_empty() && nothing => "the workload has no pods: nothing to restart".to_owned(),
+        others => format!("{pods} pods restarted{others}"),
     };
     let outcome = Outcome {
         result: Phase::Completed,

@@ -2,10 +2,12 @@
 //!
 //! **Invariant:** a count that nobody knows is never taken for zero.
 
-use super::batch::{alive, begin_next, change, fail, forced, names, phase, progress, state};
+use super::batch::{
+    alive, begin_next, change, fail, forced, is_unready, is_unready_batch, names, phase, progress, state,
+};
 use super::decision::{Change, Decision, Effect};
-use super::observed::{Budget, Cursor, Drain, Gate, Observed, Pod};
-use super::restarting::{closed, drain, idle, refused, step_back};
+use super::observed::{Budget, Cursor, Deadline, Drain, Gate, Observed, Pod};
+use super::restarting::{closed, drain, idle, recovered, refused, step_back, taken};
 use crate::api::{Code, Phase, PodProgress, PodState, Step, StrategyType, TimeoutPolicy};
 
 /// Rolling: all other pods serve, the budget allows it, and it would take no Service's last ready endpoint.
@@ -21,6 +23,10 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
     if let Some(decision) = closed(observed, cursor) {
         return decision;
     }
+    // While another run has pods out of the same Services, this one may well have the last that is left.
+    if let Budget::Taken(message) = &observed.budget {
+        return taken(observed, cursor, message);
+    }
     // Permitted to interrupt service, the last one goes all the same: it drains by termination.
     let permitted = observed.asked.allow_disruption && pods.len() == 1;
     if let Some(pod) = pods.iter().find(|pod| pod.last_endpoint && !permitted) {
@@ -30,6 +36,7 @@ pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
         Budget::Allowed(allowed) => Decision::Record(drain(cursor, &pods[..pods.len().min(*allowed)])),
         Budget::NotAsked => Decision::Wait("asking the PodDisruptionBudget".to_owned()),
         Budget::Refused(message) | Budget::Lost(message) => refused(observed, cursor, message),
+        Budget::Taken(message) => taken(observed, cursor, message),
     }
 }
 
@@ -61,14 +68,19 @@ pub fn draining(observed: &Observed, cursor: &Cursor) -> Decision {
     if pods.is_empty() {
         return Decision::Record(begin_next(observed, cursor));
     }
-    if let Some(change) = lost(observed, cursor, &pods) {
+    let changed = if is_unready_batch(cursor) {
+        recovered(observed, cursor, &pods)
+    } else {
+        lost(observed, cursor, &pods).or_else(|| closed_again(observed, cursor, &pods))
+    };
+    if let Some(change) = changed {
         return Decision::Record(change);
     }
-    if let Some(change) = closed_again(observed, cursor, &pods) {
-        return Decision::Record(change);
-    }
-    let effects: Vec<Effect> =
-        pods.iter().filter(|pod| needs_lease(cursor, pod)).map(|pod| Effect::Cordon((*pod).into())).collect();
+    let effects: Vec<Effect> = pods
+        .iter()
+        .filter(|pod| needs_lease(cursor, pod) && !is_given_up(observed, pod))
+        .map(|pod| Effect::Cordon((*pod).into()))
+        .collect();
     if !effects.is_empty() {
         return Decision::Act(effects);
     }
@@ -80,6 +92,11 @@ pub fn draining(observed: &Observed, cursor: &Cursor) -> Decision {
         Some(states) => all_settled(observed, cursor, &pods, &states),
         None => Decision::Wait(waiting(&pods)),
     }
+}
+
+/// A lease that could not be given until the deadline never will be.
+fn is_given_up(observed: &Observed, pod: &Pod) -> bool {
+    pod.drain == Drain::Open && observed.deadline == Deadline::Passed && observed.trouble.is_some()
 }
 
 /// The budget is below what it asks for, or the batch's Services have nobody else: give the batch back.
@@ -121,13 +138,24 @@ fn settle(observed: &Observed, cursor: &Cursor, pod: &Pod) -> Option<PodState> {
     if state(cursor, pod) == PodState::Terminating {
         return Some(PodState::Terminating);
     }
+    if is_unready(cursor, pod) && is_past_asking(pod) {
+        return Some(PodState::Terminating);
+    }
     if forced(&observed.asked, cursor) && (!pod.in_slices || !pod.cordoned()) {
         return Some(PodState::Forced);
     }
     if pod.drained() {
         return Some(PodState::Drained);
     }
-    pod.overdue().then_some(PodState::Overdue)
+    (pod.overdue() || is_given_up(observed, pod)).then_some(PodState::Overdue)
+}
+
+/// Its sidecar will not tell of its requests: its preStop chain, if it lives, drains what is left.
+fn is_past_asking(pod: &Pod) -> bool {
+    match pod.drain {
+        Drain::Unknown { overdue } => overdue || pod.unreachable,
+        Drain::Open | Drain::Cordoned { .. } => false,
+    }
 }
 
 fn failed<'a>(observed: &Observed, pod: &'a Pod, state: Option<PodState>) -> Option<&'a Pod> {
@@ -147,21 +175,23 @@ fn timed_out(observed: &Observed, cursor: &Cursor, pod: &Pod) -> Change {
                 "{in_flight} requests in {name} outlasted timeoutSeconds; allow more time, or set onTimeout: Proceed"
             ),
         ),
-        Drain::Unknown { .. } | Drain::Open => {
-            (Code::SidecarUnavailable, format!("the sidecar of {name} did not answer for timeoutSeconds"))
-        }
+        Drain::Unknown { .. } | Drain::Open => (
+            Code::SidecarUnavailable,
+            format!("the sidecar of {name} did not answer, or did not obey, for timeoutSeconds"),
+        ),
     };
     fail(observed, cursor, code, message)
 }
 
 /// Surge: replacements that were lost meanwhile are awaited with the leases held.
 fn all_settled(observed: &Observed, cursor: &Cursor, pods: &[&Pod], states: &[PodState]) -> Decision {
-    if observed.asked.strategy == StrategyType::Surge
-        && let Some(decision) = closed(observed, cursor)
-    {
+    let replaced_first = observed.asked.strategy == StrategyType::Surge && !is_unready_batch(cursor);
+    if replaced_first && let Some(decision) = closed(observed, cursor) {
         return decision;
     }
-    let batch: Vec<PodProgress> = pods.iter().zip(states).map(|(pod, state)| progress(pod, *state)).collect();
+    let entry =
+        |(pod, state): (&&Pod, &PodState)| PodProgress { unready: is_unready(cursor, pod), ..progress(pod, *state) };
+    let batch: Vec<PodProgress> = pods.iter().zip(states).map(entry).collect();
     let message = settled_message(pods, states);
     let change = change(cursor, phase(cursor, Phase::Restarting), Step::Evicting, "Evicting", message);
     Decision::Record(Change { batch, ..change })
@@ -192,7 +222,7 @@ fn waiting(pods: &[&Pod]) -> String {
         pods.iter().map(|pod| if let Drain::Cordoned { in_flight, .. } = pod.drain { in_flight } else { 0 }).sum();
     let unknown: Vec<&Pod> = pods.iter().filter(|pod| matches!(pod.drain, Drain::Unknown { .. })).copied().collect();
     if !unknown.is_empty() {
-        return format!("the sidecar of {} does not answer", names(&unknown));
+        return format!("the sidecar of {} does not answer, or does not obey", names(&unknown));
     }
     match known {
         0 => format!("waiting for {} to stay quiet", names(pods)),

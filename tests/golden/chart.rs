@@ -69,8 +69,9 @@ fn watched_namespaces_have_roles_in_place_of_the_cluster_role() {
         let (_, rest) = text.split_once("\nrules:\n  # Requests are read").unwrap();
         rest[..rest.find("\n---").unwrap()].trim_end().to_owned()
     };
-    let nodes = "  # Which nodes take no new pods: their pods are restarted first, before somebody drains them.\n  \
-                 - apiGroups: [\"\"]\n    resources: [nodes]\n    verbs: [list]\n";
+    let nodes = "  # Which nodes take no new pods: their pods are restarted first. Whether the node of a pod is lost: the pod is then\n  \
+                 # replaced elsewhere or passed over.\n  \
+                 - apiGroups: [\"\"]\n    resources: [nodes]\n    verbs: [get, list]\n";
     assert_eq!(rules(&render(&[])).replace(nodes, ""), rules(&text));
 }
 

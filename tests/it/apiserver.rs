@@ -14,20 +14,27 @@ mod flood;
 mod frame;
 mod http_api;
 mod http_tls;
+mod kubelet;
 mod leaders;
+mod named_maps;
 mod own_rights;
 mod policies;
+mod random;
+mod recorded;
 mod requester;
 mod requests;
 mod restraint;
 mod rights;
 mod running;
+mod tenants;
 mod told;
 #[cfg(feature = "otel")]
 mod traces;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::conditions::is_crd_established;
@@ -43,6 +50,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A namespace, and the request in it that no controller of this version can read.
 const UNREADABLE: &str = "unreadable";
+
+/// A namespace, and requests in it that were stored before the definition held names to a pattern.
+const OLD_NAMES: &str = "old-names";
 
 /// The clients that the controller itself makes; both definitions and the policies are in force.
 async fn clients() -> (Client, Client) {
@@ -63,9 +73,11 @@ async fn define() {
     let mut loose = restart_request_crd();
     *estimated_seconds(&mut loose) =
         JSONSchemaProps { x_kubernetes_preserve_unknown_fields: Some(true), ..Default::default() };
+    without_patterns(schema(&mut loose));
     apply(&writer, &loose).await;
     apply(&writer, &restart_history_crd()).await;
     until("an unreadable status is written", || unreadable(&writer, UNREADABLE)).await;
+    store_old_names(&writer).await;
     apply(&writer, &restart_request_crd()).await;
     until("the definition is strict again", || async { !unreadable(&writer, "strict").await }).await;
     until("both definitions are served", || async {
@@ -77,8 +89,54 @@ async fn define() {
     policies::install(&writer).await;
 }
 
+fn schema(definition: &mut CustomResourceDefinition) -> &mut JSONSchemaProps {
+    definition.spec.versions[0].schema.as_mut().unwrap().open_api_v3_schema.as_mut().unwrap()
+}
+
+fn without_patterns(schema: &mut JSONSchemaProps) {
+    schema.pattern = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, field)| without_patterns(field));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_patterns(items);
+    }
+}
+
+/// The name of such a request, what its spec holds, and the field that is wrong.
+fn old_names() -> Vec<(String, serde_json::Value, &'static str)> {
+    let target = |name: &str| json!({"targetRef": {"kind": "Deployment", "name": name}});
+    let queued = |name: &str| json!({"targetRef": {"kind": "StatefulSet", "name": name}, "concurrencyPolicy": "Queue"});
+    let map = |map: serde_json::Value| json!({"config": {"configMaps": [map]}});
+    let (at_target, at_map) = ("spec.targetRef.name", "spec.config.configMaps[0]");
+    let all = [
+        (target("a b"), at_target),
+        (target("a\n"), at_target),
+        (target("web/scale"), at_target),
+        (target(".."), at_target),
+        (target("é%2f?"), at_target),
+        (queued("a b"), at_target),
+        (queued("a b"), at_target),
+        (map(json!({"name": "x y"})), at_map),
+        (map(json!({"name": "x", "from": "Z_\t"})), at_map),
+    ];
+    all.into_iter().enumerate().map(|(at, (spec, field))| (format!("old-{at}"), spec, field)).collect()
+}
+
+async fn store_old_names(writer: &Client) {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OLD_NAMES}});
+    let parameters = PatchParams::apply("restart-controller-tests");
+    Api::<Namespace>::all(writer.clone()).patch(OLD_NAMES, &parameters, &Patch::Apply(namespace)).await.unwrap();
+    for (name, spec, _) in old_names() {
+        let mut object = requests::minimal(&name);
+        object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let made = requests::create(writer, OLD_NAMES, object).await;
+        assert!(
+            made.is_ok() || made.is_err_and(|error| matches!(&error, kube::Error::Api(status) if status.code == 409))
+        );
+    }
+}
+
 fn estimated_seconds(definition: &mut CustomResourceDefinition) -> &mut JSONSchemaProps {
-    let schema = definition.spec.versions[0].schema.as_mut().unwrap().open_api_v3_schema.as_mut().unwrap();
+    let schema = schema(definition);
     let status = schema.properties.as_mut().unwrap().get_mut("status").unwrap();
     status.properties.as_mut().unwrap().get_mut("estimatedSeconds").unwrap()
 }

@@ -101,17 +101,24 @@ async fn a_redirect_is_a_failure_and_nobody_learns_where_it_leads() {
 }
 
 #[tokio::test]
-async fn of_a_failure_the_first_256_characters_are_shown_on_one_line_and_no_header() {
-    let body = format!("first\nline\u{7} {}", "é".repeat(400));
-    let head = format!(
-        "HTTP/1.1 500 Internal Server Error\r\nset-cookie: session=secret\r\ncontent-length: {}\r\n\r\n",
-        body.len()
+async fn of_a_failure_nothing_is_shown_but_what_the_server_means_for_us() {
+    let secret = "only for those who may read it here";
+    let head = |more: &str| {
+        format!(
+            "HTTP/1.1 500 Internal Server Error\r\nset-cookie: session={secret}\r\n{more}content-length: {}\r\n\r\n{secret}",
+            secret.len()
+        )
+    };
+    let said = answered(head("")).await.unwrap_err();
+    assert!(
+        said.starts_with("POST http://") && said.ends_with("/hooks/check: answered 500 Internal Server Error"),
+        "{said}"
     );
-    let said = answered(head + &body).await.unwrap_err();
-    let (what, shown) = said.split_once(" answered 500 Internal Server Error: ").unwrap();
-    assert!(what.starts_with("POST http://") && what.ends_with("/hooks/check:"), "{what}");
-    assert_eq!((shown.chars().count(), shown.starts_with("first line  é")), (256, true), "{shown}");
-    assert!(!said.contains("secret"), "{said}");
+    let message = format!("Restart-Controller-Message: the  queue\tis full: {}\r\n", "é".repeat(400));
+    let said = answered(head(&message)).await.unwrap_err();
+    let (_, shown) = said.split_once(" answered 500 Internal Server Error: ").unwrap();
+    assert_eq!((shown.chars().count(), shown.starts_with("the  queue is full: é")), (256, true), "{shown}");
+    assert!(!said.contains(secret), "{said}");
 }
 
 #[tokio::test]
@@ -119,7 +126,7 @@ async fn an_answer_without_end_is_read_up_to_its_cap() {
     let endless = format!("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 1000000000\r\n\r\n{}", "x".repeat(2 * CAP));
     let began = Instant::now();
     let said = answered(endless).await.unwrap_err();
-    assert!(said.contains("answered 502 Bad Gateway: xxx") && began.elapsed() < Duration::from_secs(5), "{said}");
+    assert!(said.ends_with("answered 502 Bad Gateway") && began.elapsed() < Duration::from_secs(5), "{said}");
 }
 
 #[tokio::test]

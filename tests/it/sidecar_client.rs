@@ -54,25 +54,26 @@ async fn a_sidecar_obeys_its_controller_once_per_command_and_nobody_else() {
     let (ip, keys, client) = (own_address(), Keys::from_seed(&[1; 32]), Sidecars::new(Leader::always()));
     let sidecar = started(&ip, &keys).await;
     let port = sidecar.admin.port();
-    let idle = client.report(&ip, port, POD).await.unwrap();
+    let idle = client.report("shop", &ip, port, POD).await.unwrap();
     assert_eq!(
         (idle.in_flight, idle.lease.is_none(), idle.trusted_keys.as_slice()),
         (0, true, &[keys.id().to_owned()][..])
     );
 
     let drain = keys.sign(command(&idle, DrainAction::Drain), &[]);
-    let draining = client.command(&ip, port, &drain).await.unwrap();
+    let draining = client.command("shop", &ip, port, &drain).await.unwrap();
     assert!(draining.lease.is_some_and(|lease| lease.remaining_millis > 25_000 && lease.remaining_millis <= 30_000));
     assert_ne!(draining.challenge, idle.challenge);
 
-    assert_eq!(reason(client.command(&ip, port, &drain).await), "WrongChallenge", "the same command again");
-    let draining = client.report(&ip, port, POD).await.unwrap();
+    assert_eq!(reason(client.command("shop", &ip, port, &drain).await), "WrongChallenge", "the same command again");
+    let draining = client.report("shop", &ip, port, POD).await.unwrap();
     let stranger = Keys::from_seed(&[2; 32]).sign(command(&draining, DrainAction::Release), &[]);
-    assert_eq!(reason(client.command(&ip, port, &stranger).await), "UnknownKey");
+    assert_eq!(reason(client.command("shop", &ip, port, &stranger).await), "UnknownKey");
     let changed = DrainCommand { ttl_seconds: 300, ..keys.sign(command(&draining, DrainAction::Drain), &[]) };
-    assert_eq!(reason(client.command(&ip, port, &changed).await), "BadSignature");
+    assert_eq!(reason(client.command("shop", &ip, port, &changed).await), "BadSignature");
 
-    let released = client.command(&ip, port, &keys.sign(command(&draining, DrainAction::Release), &[])).await.unwrap();
+    let released =
+        client.command("shop", &ip, port, &keys.sign(command(&draining, DrainAction::Release), &[])).await.unwrap();
     assert!(released.lease.is_none());
 }
 
@@ -80,6 +81,6 @@ async fn a_sidecar_obeys_its_controller_once_per_command_and_nobody_else() {
 async fn a_sidecar_of_another_pod_at_the_same_address_is_not_believed() {
     let (ip, keys) = (own_address(), Keys::from_seed(&[1; 32]));
     let sidecar = started(&ip, &keys).await;
-    let answered = Sidecars::new(Leader::always()).report(&ip, sidecar.admin.port(), "another-pod").await;
+    let answered = Sidecars::new(Leader::always()).report("shop", &ip, sidecar.admin.port(), "another-pod").await;
     assert!(matches!(answered, Err(SidecarError::WrongPod { found, .. }) if found == POD));
 }

@@ -166,9 +166,14 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
             found.push(hold(Promise::HighestFirst, in_turn(world, scenario, pod, false), text));
         }
         Effect::Delete(_) => {
-            found.push(hold(Promise::RecordedFirst, pod.again && pod.batch.is_some(), text));
-            let idle = !pod.ready && (pod.lease == Lease::None || !pod.busy);
-            found.push(hold(Promise::OnlyDrainedPodsGo, idle, text));
+            if pod.unready {
+                found.push(hold(Promise::OnlyDrainedPodsGo, !pod.shown(false) && !pod.shown(true), text));
+                found.extend(evict(scenario, pod));
+            } else {
+                found.push(hold(Promise::RecordedFirst, pod.again && pod.batch.is_some(), text));
+                let idle = !pod.ready && (pod.lease == Lease::None || !pod.busy);
+                found.push(hold(Promise::OnlyDrainedPodsGo, idle, text));
+            }
         }
         Effect::Release(_)
         | Effect::DeleteRequest
@@ -190,12 +195,14 @@ fn on_pod(world: &World, scenario: &Scenario, effect: &Effect, pod: &Pod) -> Vec
 fn in_turn(world: &World, scenario: &Scenario, pod: &Pod, serving: bool) -> bool {
     // Once more, what serves nobody goes first: it may have become Ready by the time that it goes.
     let once_more = world.status.is_some_and(|status| status.again);
-    if scenario.kind == Kind::Deployment || scenario.max_parallel > 1 || once_more {
+    // So does what has not been Ready since the run began.
+    if scenario.kind == Kind::Deployment || scenario.max_parallel > 1 || once_more || pod.unready {
         return true;
     }
     let above = || world.pods.iter().filter(|above| above.ordinal > pod.ordinal && above.ordinal < world.replicas);
     let all = usize::from(world.replicas.saturating_sub(pod.ordinal + 1));
-    let serves = |above: &&Pod| !above.terminating && above.ready && (above.in_slices || !scenario.service);
+    let serves =
+        |above: &&Pod| above.passed || !above.terminating && above.ready && (above.in_slices || !scenario.service);
     !above().any(|above| !above.terminating && above.listed()) && (!serving || above().filter(serves).count() == all)
 }
 

@@ -3,7 +3,7 @@
 //! **Invariant:** none happens that could not be seen in a real cluster at that moment.
 
 use crate::environment::{Event, Moved, moved};
-use crate::pod::{Lease, Place, Pod};
+use crate::pod::{Illness, Lease, Place, Pod};
 use crate::scenario::{Disturbance, Scenario};
 use crate::world::{Data, Holder, Workload, World};
 use restart_controller::api::Step;
@@ -51,17 +51,25 @@ fn to_pod(world: &World, scenario: &Scenario, disturbance: Disturbance, index: u
         Disturbance::NoNode if !pod.ready && !pod.broken && pod.lease == Lease::None && !pod.listed() => {
             on(&|pod| (pod.homeless, pod.silent) = (true, true))
         }
-        Disturbance::ContainerRestart if !pod.homeless => {
+        Disturbance::ContainerRestart if !pod.homeless && pod.illness != Illness::Lost => {
             let live = world.live;
             on(&|pod| {
                 (pod.runs, pod.restarted, pod.ready) = (live, true, false);
+                pod.illness = Illness::None;
                 pod.lapsed |= lapses;
                 pod.touched();
             })
         }
         Disturbance::Silence if !pod.silent => on(&|pod| pod.silent = true),
+        Disturbance::NodeLost if pod.illness != Illness::Lost && !pod.homeless => on(&|pod| {
+            (pod.illness, pod.silent) = (Illness::Lost, true);
+            pod.lapsed |= lapses;
+            pod.touched();
+        }),
+        Disturbance::Refuses if !pod.refuses => on(&|pod| pod.refuses = true),
         Disturbance::SidecarRestart if !pod.silent && !pod.homeless => on(&|pod| {
             pod.unleased();
+            pod.refused = false;
             (pod.ready, pod.restarted) = (false, true);
             pod.lapsed |= lapses;
             pod.touched();
@@ -157,6 +165,10 @@ fn to_request(world: &World, scenario: &Scenario, disturbance: Disturbance) -> O
             next.request_changed();
         }),
         Disturbance::Revert => taken_back(world, scenario),
+        Disturbance::CopiesLost if world.copies != [false; 3] && world.step() > Some(Step::Preparing) => {
+            on(&|next| next.copies = [false; 3])
+        }
+        Disturbance::BudgetErrs if !world.erring => on(&|next| next.erring = true),
         Disturbance::Share if !world.shared && world.step() > Some(Step::Preparing) => on(&|next| next.shared = true),
         Disturbance::BudgetLag if world.lagging.is_none() && scenario.pdb.is_some() => {
             let shown = world.pods.iter().filter(|pod| !pod.terminating && pod.ready).count();

@@ -4,31 +4,32 @@
 
 use crate::effects_on_pods::{asleep_on_pod, on_pod};
 use crate::observe::now;
-use crate::pod::Asleep;
+use crate::pod::{Asleep, Listed};
 use crate::scenario::Scenario;
 use crate::status::{compressed, status};
 use crate::world::{Data, Holder, HookRuns, Sleeper, Status, Workload, World};
 use restart_controller::api::PodState;
-use restart_controller::machine::{Change, Effect, PodRef, RefusedEffect, fold};
+use restart_controller::machine::{Change, Effect, PlannedPod, PodRef, RefusedEffect, fold};
 
 /// The world after that status write: through the real `fold` and `cursor`.
 pub fn record(world: &World, scenario: &Scenario, change: &Change) -> World {
     let (written, batch) = written(world, scenario, change);
     let mut next = world.clone();
     enter(&mut next, written, change.begins);
-    for (pod, (state, late)) in next.pods.iter_mut().zip(batch) {
-        (pod.batch, pod.late) = (state, late);
+    for (pod, (state, late, unready)) in next.pods.iter_mut().zip(batch) {
+        (pod.batch, pod.late, pod.unready) = (state, late, unready);
     }
     next
 }
 
-/// What the status will say, and of each pod: its state in the batch, and whether it was born late.
-fn written(world: &World, scenario: &Scenario, change: &Change) -> (Status, Vec<(Option<PodState>, bool)>) {
+/// What the status will say, and of each pod: its state in the batch, and whether it was born late or chosen as unready.
+fn written(world: &World, scenario: &Scenario, change: &Change) -> (Status, Vec<(Option<PodState>, bool, bool)>) {
     let after = fold(&status(world, scenario), change, None, &now());
     let of = |index: usize| {
         let uid = crate::observe::uid(index);
-        let state = after.pods.iter().find(|progress| progress.uid == uid).map(|progress| progress.state);
-        (state, after.plan.as_ref().is_some_and(|plan| plan.late.contains(&uid)))
+        let entry = after.pods.iter().find(|progress| progress.uid == uid);
+        let late = after.plan.as_ref().is_some_and(|plan| plan.late.contains(&uid));
+        (entry.map(|entry| entry.state), late, entry.is_some_and(|entry| entry.unready))
     };
     (compressed(&after), (0..world.pods.len()).map(of).collect())
 }
@@ -37,7 +38,8 @@ fn enter(world: &mut World, written: Status, begins: bool) {
     if world.step() != Some(written.step) {
         world.deadline = false;
         world.soaked = false;
-        world.pods.iter_mut().for_each(|pod| pod.lapsed = false);
+        world.trouble = false;
+        world.pods.iter_mut().for_each(|pod| (pod.lapsed, pod.refused) = (false, false));
     }
     if begins {
         world.begin();
@@ -51,8 +53,8 @@ fn enter(world: &mut World, written: Status, begins: bool) {
 pub fn record_later(world: &World, scenario: &Scenario, change: &Change) -> World {
     let (written, batch) = written(world, scenario, change);
     let mut next = world.clone();
-    for (pod, (state, late)) in next.pods.iter_mut().zip(batch) {
-        pod.asleep = Asleep::Batch(state, late);
+    for (pod, (state, late, unready)) in next.pods.iter_mut().zip(batch) {
+        pod.asleep = Asleep::Batch(state, late, unready);
     }
     next.sleeper = Sleeper::Record(written, change.begins);
     next
@@ -99,11 +101,11 @@ pub fn apply(world: &mut World, scenario: &Scenario, effect: &Effect) {
         | Effect::Promote(_)
         | Effect::Restore(_) => global(world, scenario, asleep(effect)),
         Effect::WritePlan(pods) => {
-            mark(world, pods.iter().map(|pod| &pod.uid));
+            mark(world, pods);
             global(world, scenario, Sleeper::WritePlan);
         }
         Effect::WritePlanAgain(pods) => {
-            mark(world, pods.iter().map(|pod| &pod.uid));
+            mark(world, pods);
             global(world, scenario, Sleeper::WritePlanAgain);
         }
         Effect::Detach(pod)
@@ -120,7 +122,7 @@ pub fn apply(world: &mut World, scenario: &Scenario, effect: &Effect) {
 pub fn apply_later(world: &mut World, effect: &Effect) {
     match effect {
         Effect::WritePlan(pods) | Effect::WritePlanAgain(pods) => {
-            mark(world, pods.iter().map(|pod| &pod.uid));
+            mark(world, pods);
             world.sleeper = asleep(effect);
         }
         Effect::Detach(pod)
@@ -142,10 +144,14 @@ pub fn apply_later(world: &mut World, effect: &Effect) {
     }
 }
 
-fn mark<'a>(world: &mut World, uids: impl Iterator<Item = &'a String>) {
-    for uid in uids {
-        let index: usize = uid.parse().expect("a uid of this model");
-        world.pods[index].asleep = Asleep::Listed;
+fn mark(world: &mut World, pods: &[PlannedPod]) {
+    for pod in pods {
+        let index: usize = pod.uid.parse().expect("a uid of this model");
+        world.pods[index].asleep = Asleep::Listed(match (pod.passed_over, pod.unready) {
+            (true, _) => Listed::PassedOver,
+            (false, true) => Listed::Unready,
+            (false, false) => Listed::Well,
+        });
     }
 }
 
@@ -222,8 +228,8 @@ pub fn global(world: &mut World, scenario: &Scenario, effect: Sleeper) {
         Sleeper::Restore => write(world, scenario, false),
         Sleeper::Record(written, begins) => {
             for pod in &mut world.pods {
-                if let Asleep::Batch(state, late) = pod.asleep {
-                    (pod.batch, pod.late) = (state, late);
+                if let Asleep::Batch(state, late, unready) = pod.asleep {
+                    (pod.batch, pod.late, pod.unready) = (state, late, unready);
                 }
             }
             enter(world, written, begins);
@@ -258,7 +264,8 @@ fn copy(world: &mut World, scenario: &Scenario) {
 fn write(world: &mut World, scenario: &Scenario, promote: bool) {
     let entry = world.entry(scenario);
     let (from, to) = if promote { (entry.snapshot, entry.candidate) } else { (entry.candidate, entry.snapshot) };
-    if world.live != from || from == to {
+    let copied = to == Data::Missing || world.copies[to as usize];
+    if world.live != from || from == to || !copied {
         return;
     }
     world.live = to;
@@ -274,13 +281,18 @@ fn write_list(world: &mut World, again: bool) {
     for pod in &mut world.pods {
         // A list that was deleted is written anew.
         pod.again &= !(first && again);
-        if pod.asleep == Asleep::Listed {
+        if let Asleep::Listed(listed) = pod.asleep {
             pod.asleep = Asleep::Nothing;
             if first && again {
                 pod.again = true;
             } else if first {
-                (pod.planned, pod.restarted) = (true, false);
+                (pod.planned, pod.passed) = (listed != Listed::PassedOver, listed == Listed::PassedOver);
+                (pod.noted, pod.restarted) = (listed == Listed::Unready, false);
             }
         }
+    }
+    if first && !again {
+        let noted = world.pods.iter().filter(|pod| pod.noted).count();
+        world.unready = u8::try_from(noted).expect("few pods");
     }
 }

@@ -18,7 +18,8 @@ pub fn on_pod(world: &mut World, scenario: &Scenario, index: usize, effect: Asle
         return;
     }
     match effect {
-        Asleep::Nothing | Asleep::Listed | Asleep::Batch(..) => {}
+        Asleep::Nothing | Asleep::Listed(_) | Asleep::Batch(..) => {}
+        Asleep::Cordon | Asleep::Release if pod.refuses && !pod.silent => pod.refused = true,
         Asleep::Detach => pod.moves(Place::Attached, Place::Detached),
         Asleep::Reattach => pod.moves(Place::Detached, Place::Attached),
         Asleep::Cordon => {

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** calm moves always end: each brings a pod nearer to where its lease and its configuration let it be.
 
-use crate::pod::{Lease, Place, Pod};
+use crate::pod::{Illness, Lease, Place, Pod};
 use crate::scenario::{Disturbance, Kind, Scenario};
 use crate::world::{Data, Holder, HookRuns, Workload, World};
 use restart_controller::api::{HookTime, PodState, Step};
@@ -82,7 +82,7 @@ fn around(world: &World, scenario: &Scenario, moves: &mut Vec<Moved>) {
 }
 
 pub fn healthy(scenario: &Scenario, pod: &Pod) -> bool {
-    !(scenario.bad && pod.runs == Data::New) && pod.runs != Data::Missing
+    pod.illness == Illness::None && !(scenario.bad && pod.runs == Data::New) && pod.runs != Data::Missing
 }
 
 pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
@@ -90,6 +90,9 @@ pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
     let on = |label: &'static str, change: &dyn Fn(&mut Pod)| {
         changed(world, label, Some(index), |next| change(&mut next.pods[index]))
     };
+    if pod.terminating && pod.illness == Illness::Lost {
+        return vec![];
+    }
     if pod.terminating {
         return vec![changed(world, "gone", Some(index), |next| {
             next.pods.remove(index);
@@ -111,8 +114,8 @@ pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
     if pod.lease != Lease::None && pod.busy && !pod.stuck && !pod.in_any() {
         moves.push(on("drained and quiet", &|pod| pod.busy = false));
     }
-    if pod.silent && pod.lease != Lease::None {
-        moves.push(on("lease of a silent sidecar runs out", &|pod| {
+    if (pod.silent || pod.refuses) && pod.lease != Lease::None {
+        moves.push(on("lease of a sidecar that does not obey runs out", &|pod| {
             (pod.lease, pod.busy, pod.stuck) = (Lease::None, false, false);
         }));
     }
@@ -120,7 +123,7 @@ pub fn of_pod(world: &World, scenario: &Scenario, index: usize) -> Vec<Moved> {
 }
 
 fn kubelet(world: &World, scenario: &Scenario, index: usize, pod: &Pod) -> Option<Moved> {
-    if pod.homeless {
+    if pod.homeless || pod.illness == Illness::Lost && !pod.ready {
         return None;
     }
     let (healthy, live) = (healthy(scenario, pod), world.live);
@@ -134,11 +137,11 @@ fn kubelet(world: &World, scenario: &Scenario, index: usize, pod: &Pod) -> Optio
     if pod.ready != wanted {
         return Some(on(if wanted { "ready" } else { "not ready" }, &|pod| pod.ready = wanted));
     }
-    if !healthy && !pod.broken && pod.runs != Data::Missing {
+    if !healthy && !pod.broken && pod.runs != Data::Missing && pod.illness == Illness::None {
         return Some(on("exits twice", &|pod| (pod.broken, pod.restarted) = (true, true)));
     }
     let good = live != Data::Missing && !(scenario.bad && live == Data::New);
-    let cured = good && !healthy && !scenario.incurable;
+    let cured = good && !healthy && !scenario.incurable && pod.illness == Illness::None;
     cured.then(|| on("restarts on the present configuration", &|pod| pod.runs = live))
 }
 
@@ -196,12 +199,13 @@ fn too_many(world: &World) -> Vec<Moved> {
 
 /// Time passes when nothing else happens: first the waits of pods, then the deadline.
 pub fn time(world: &World) -> Option<Moved> {
-    let draining = |pod: &Pod| !pod.terminating && (pod.lease != Lease::None || pod.silent) && !pod.overdue;
+    let waits = |pod: &Pod| pod.lease != Lease::None || pod.silent || pod.refused;
+    let draining = |pod: &Pod| !pod.terminating && waits(pod) && !pod.overdue;
     if world.pods.iter().any(draining) || !world.soaked {
         return Some(changed(world, "timeoutSeconds pass", None, |next| {
             next.soaked = true;
             for pod in next.pods.iter_mut().filter(|pod| !pod.terminating) {
-                pod.overdue |= pod.lease != Lease::None || pod.silent;
+                pod.overdue |= waits(pod);
                 if pod.lease != Lease::None {
                     pod.lease = Lease::Stale;
                 }

@@ -12,6 +12,7 @@ mod effects_on_pods;
 mod endings;
 mod environment;
 mod failures;
+mod ill;
 mod meanwhile;
 mod observe;
 mod planted;

@@ -6,9 +6,10 @@ use crate::scenario::Disturbance;
 use restart_controller::machine::RefusedEffect;
 
 use Disturbance::{
-    Break, BudgetLag, Cancel, ContainerRestart, Crash, Deadline, Delete, DrainTimeout, Edit, Lapse, LateRequest,
-    LeaseExpiry, ListLost, LockFreed, LockStolen, LongRequest, Namespace, NoNode, NodeLeaves, PodDeath, Refusal,
-    Removal, Revert, Rollout, ScaleDown, ScaleUp, Share, SidecarRestart, Silence, Sleep, TargetGone, Trigger, Verdict,
+    Break, BudgetErrs, BudgetLag, Cancel, ContainerRestart, CopiesLost, Crash, Deadline, Delete, DrainTimeout, Edit,
+    Lapse, LateRequest, LeaseExpiry, ListLost, LockFreed, LockStolen, LongRequest, Namespace, NoNode, NodeLeaves,
+    NodeLost, PodDeath, Refusal, Refuses, Removal, Revert, Rollout, ScaleDown, ScaleUp, Share, SidecarRestart, Silence,
+    Sleep, TargetGone, Trigger, Verdict,
 };
 
 /// Everything that may happen.
@@ -117,6 +118,10 @@ pub const AT_RANDOM: &[Disturbance] = &[
     BudgetLag,
     ListLost,
     NodeLeaves,
+    NodeLost,
+    Refuses,
+    CopiesLost,
+    BudgetErrs,
     Sleep,
 ];
 

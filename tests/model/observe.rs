@@ -2,15 +2,15 @@
 //!
 //! **Invariant:** follows `src/controller/observe`; what that leaves out here is left out there.
 
-use crate::pod::{Lease, Place, Pod};
+use crate::pod::{Illness, Lease, Place, Pod};
 use crate::scenario::{Kind, Scenario};
 use crate::status::{recorded, status};
 use crate::world::{Data, Holder, HookRuns, Workload, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use restart_controller::api::{Code, HookTime, Phase, Step, StrategyType};
 use restart_controller::machine::{
-    self, Asked, Attachment, Budget, ConfigMapView, Content, Deadline, Drain, Gate, Handled, Hold, HookRun, HookView,
-    Lock, Observed, PlanView, Refusal, Role, Soak, Target, Verdict,
+    self, Asked, Attachment, Budget, ConfigMapView, Content, Copied, Deadline, Drain, Gate, Handled, Hold, HookRun,
+    HookView, List, Lock, Observed, PlanView, Refusal, Replacement, Role, Soak, Target, Verdict,
 };
 
 /// The fixed time of all that is written.
@@ -48,17 +48,28 @@ pub fn observe(world: &World, scenario: &Scenario) -> Observed {
         config: vec![config(world, scenario)],
         plan: PlanView {
             name: "plan".into(),
-            written: world.plan_written,
+            list: if world.plan_written { List::Written } else { List::Absent },
             again_name: "again".into(),
-            again_written: world.again_written,
+            again: if world.again_written { List::Written } else { List::Absent },
+            unready: if world.plan_written { usize::from(world.unready) } else { 0 },
         },
         pods: (0..world.pods.len()).map(|index| pod(world, scenario, index)).collect(),
         ordered: scenario.kind != Kind::Deployment,
+        replacement: replacement(scenario),
         budget: budget(world, scenario, &gate),
         gate,
         deadline: if world.deadline { Deadline::Passed } else { Deadline::Ahead },
         soak: if world.soaked { Soak::Over } else { Soak::Running },
         refusal: world.refused.map(|effect| Refusal { effect, message: String::new() }),
+        trouble: world.trouble.then(String::new),
+    }
+}
+
+pub fn replacement(scenario: &Scenario) -> Replacement {
+    match scenario.kind {
+        Kind::Deployment => Replacement::Anywhere,
+        Kind::StatefulSet { ordered: true } => Replacement::InOrder,
+        Kind::StatefulSet { ordered: false } => Replacement::InPlace,
     }
 }
 
@@ -123,10 +134,14 @@ fn config(world: &World, scenario: &Scenario) -> ConfigMapView {
         live if live == entry.candidate => Content::Candidate,
         Data::Good | Data::New | Data::Other => Content::Other,
     };
-    let copied = |data: Data| world.copies.get(data as usize).copied().unwrap_or(false);
+    let copied = |data: Data| match world.copies.get(data as usize) {
+        Some(true) => Copied::Held,
+        Some(false) | None => Copied::Absent,
+    };
     ConfigMapView {
         entry: recorded(entry, scenario),
-        copied: copied(entry.snapshot) && copied(entry.candidate),
+        snapshot: copied(entry.snapshot),
+        candidate: copied(entry.candidate),
         content,
         shared_with: world.shared.then(|| "another".to_owned()),
         applied_by: None,
@@ -147,6 +162,8 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
         version: String::new(),
         role: if pod.again && world.again_written {
             Role::Again
+        } else if pod.passed && world.plan_written {
+            Role::PassedOver
         } else if pod.planned && world.plan_written || pod.late {
             Role::Planned
         } else {
@@ -169,6 +186,9 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
         restarted: pod.restarted,
         lapsed: pod.lapsed,
         broken: pod.broken.then(String::new),
+        unready_at_start: pod.noted && world.plan_written,
+        unreachable: pod.illness == Illness::Lost,
+        ailment: None,
     }
 }
 
@@ -186,6 +206,7 @@ fn drain(pod: &Pod) -> Drain {
         return Drain::Unknown { overdue: pod.overdue };
     }
     match pod.lease {
+        Lease::None if pod.refused => Drain::Unknown { overdue: pod.overdue },
         Lease::None => Drain::Open,
         Lease::Fresh | Lease::Stale => Drain::Cordoned {
             stale: pod.lease == Lease::Stale,
@@ -199,15 +220,32 @@ fn drain(pod: &Pod) -> Drain {
 fn gate(world: &World, scenario: &Scenario) -> Gate {
     let own: Vec<&Pod> = world.pods.iter().filter(|pod| pod.own()).collect();
     let recovering = world.status.is_some_and(|status| status.outcome.is_some());
-    let trusted = |pod: &Pod| pod.again || pod.listed() || recovering && pod.ready;
+    let listed = |pod: &Pod| world.plan_written && (pod.planned || pod.passed) || pod.late;
+    let trusted = |pod: &Pod| pod.again || listed(pod) || recovering && pod.ready;
     if own.iter().any(|pod| pod.broken && !trusted(pod)) {
         return Gate::Failing(String::new());
     }
     let wanted = usize::from(world.replicas);
+    let (excused, own): (Vec<&Pod>, Vec<&Pod>) = own.into_iter().partition(|pod| excused(world, pod));
+    let stopping = |pod: &&Pod| pod.terminating && pod.passed && world.plan_written;
+    let stopping = match replacement(scenario) {
+        Replacement::Anywhere => 0,
+        Replacement::InPlace | Replacement::InOrder => world.pods.iter().filter(stopping).count(),
+    };
+    let there = own.len() + excused.len();
+    let enough = there <= wanted && there + stopping >= wanted;
     let shown = |pod: &Pod| (pod.in_slices || !scenario.service) && (pod.in_second || !scenario.second);
     let serving = own.iter().all(|pod| pod.ready && shown(pod));
     let beyond = scenario.kind != Kind::Deployment && own.iter().any(|pod| pod.ordinal >= world.replicas);
-    if own.len() == wanted && serving && !beyond { Gate::Open } else { Gate::Waiting(String::new()) }
+    if enough && serving && !beyond { Gate::Open } else { Gate::Waiting(String::new()) }
+}
+
+fn excused(world: &World, pod: &Pod) -> bool {
+    let again = pod.again && world.again_written;
+    let planned = pod.planned && world.plan_written;
+    let as_before = pod.noted && world.step() == Some(Step::Restoring);
+    let goes = planned && (as_before || pod.batch.is_some() && pod.lease == Lease::None);
+    !again && !pod.ready && (pod.passed && world.plan_written || goes)
 }
 
 fn budget(world: &World, scenario: &Scenario, gate: &Gate) -> Budget {
@@ -241,6 +279,9 @@ fn may_ask(scenario: &Scenario, batch: &[&Pod]) -> bool {
 }
 
 fn dry_run(world: &World, scenario: &Scenario, batch: &[&Pod]) -> Budget {
+    if world.erring && batch.iter().any(|pod| pod.ready) {
+        return Budget::Refused(String::new());
+    }
     if batch.iter().any(|pod| pod.ready && !world.may_evict(scenario, pod)) {
         return Budget::Refused(String::new());
     }

@@ -21,12 +21,30 @@ pub enum Lease {
     Stale,
 }
 
+/// What a list says of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Listed {
+    Well,
+    Unready,
+    PassedOver,
+}
+
+/// What is wrong with a pod from the start, or from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Illness {
+    None,
+    /// It runs and is never Ready again; its sidecar answers.
+    Hung,
+    /// Its node is not Ready: nothing that is asked of it happens.
+    Lost,
+}
+
 /// An effect on a pod that was decided earlier and is carried out later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Asleep {
     Nothing,
-    Listed,
-    Batch(Option<PodState>, bool),
+    Listed(Listed),
+    Batch(Option<PodState>, bool, bool),
     Detach,
     Reattach,
     Cordon,
@@ -44,12 +62,16 @@ pub struct Pod {
     pub ordinal: u8,
     /// In the list of pods to replace.
     pub planned: bool,
+    /// The list says that it was not Ready, or that it is passed over.
+    pub noted: bool,
+    pub passed: bool,
     /// Recorded as born between the list and the promotion.
     pub late: bool,
     /// In the list of pods to replace once more.
     pub again: bool,
-    /// What the status says of it.
+    /// What the status says of it, and whether it was chosen because it was not Ready.
     pub batch: Option<PodState>,
+    pub unready: bool,
     pub place: Place,
     pub terminating: bool,
     pub ready: bool,
@@ -66,6 +88,10 @@ pub struct Pod {
     pub overdue: bool,
     /// Its sidecar does not answer.
     pub silent: bool,
+    /// Its sidecar answers and obeys no command; whether this process has heard so.
+    pub refuses: bool,
+    pub refused: bool,
+    pub illness: Illness,
     pub expendable: bool,
     /// A container was restarted since the list was written.
     pub restarted: bool,
@@ -86,9 +112,12 @@ impl Pod {
         Self {
             ordinal: 0,
             planned: false,
+            noted: false,
+            passed: false,
             late: false,
             again: false,
             batch: None,
+            unready: false,
             place,
             terminating: false,
             ready: false,
@@ -100,6 +129,9 @@ impl Pod {
             stuck: false,
             overdue: false,
             silent: false,
+            refuses: false,
+            refused: false,
+            illness: Illness::None,
             expendable: false,
             restarted: false,
             broken: false,
@@ -144,9 +176,13 @@ impl Pod {
             terminating: true,
             ordinal: self.ordinal,
             planned: self.planned,
+            noted: self.noted,
+            passed: self.passed,
             late: self.late,
             again: self.again,
             batch: self.batch,
+            unready: self.unready,
+            illness: if self.illness == Illness::Lost { Illness::Lost } else { Illness::None },
             ..Self::new(Data::Good, Place::Attached)
         };
     }
@@ -170,7 +206,7 @@ impl Pod {
             Asleep::Detach | Asleep::Reattach | Asleep::MarkExpendable | Asleep::Evict | Asleep::Delete => {
                 self.asleep = Asleep::Nothing;
             }
-            Asleep::Nothing | Asleep::Listed | Asleep::Batch(..) | Asleep::Cordon | Asleep::Release => {}
+            Asleep::Nothing | Asleep::Listed(_) | Asleep::Batch(..) | Asleep::Cordon | Asleep::Release => {}
         }
     }
 

@@ -9,7 +9,7 @@ use crate::checks::Broken;
 use crate::disturbances::disturbed;
 use crate::environment::{calm_around, leases_end, of_pod, time};
 use crate::meanwhile::AT_RANDOM;
-use crate::pod::{Lease, Pod};
+use crate::pod::{Illness, Lease, Pod};
 use crate::scenario::{HookPlan, Kind, Pdb, Scenario};
 use crate::scenarios::SURGE;
 use crate::search::Planner;
@@ -171,7 +171,8 @@ impl<'a> Walk<'a> {
         let end = status.and_then(|status| status.outcome);
         let whole = end.is_some_and(|end| end.not_restored.is_none()) && world.workload == Workload::Same;
         let detached = whole && world.pods.iter().any(Pod::detached) && !world.excused;
-        let old = end.is_some_and(|end| end.result == Phase::Completed) && world.pods.iter().any(Pod::listed);
+        let left = |pod: &Pod| pod.listed() && !(pod.terminating && pod.illness == Illness::Lost);
+        let old = end.is_some_and(|end| end.result == Phase::Completed) && world.pods.iter().any(left);
         let problems = [
             (!over, "it ended in no terminal phase"),
             (!free, "the lock is still held"),

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** does not change along a path.
 
+use crate::pod::Illness;
 use restart_controller::api::{HookTime, StrategyType, TimeoutPolicy};
 use restart_controller::machine::RefusedEffect;
 
@@ -16,6 +17,9 @@ pub struct Scenario {
     pub max_parallel: usize,
     /// Pods at the start.
     pub pods: u8,
+    /// Which of them are ill from the start, and how.
+    pub ill: &'static [u8],
+    pub illness: Illness,
     /// Nothing happens that could stop an old pod: none may stop.
     pub old_pods_stay: bool,
     /// Something has to end before the run begins.
@@ -157,4 +161,14 @@ pub enum Disturbance {
     ListLost,
     /// A pod's node is being drained.
     NodeLeaves,
+    /// A pod's node is not Ready any more.
+    NodeLost,
+    /// A sidecar answers and obeys no command any more.
+    Refuses,
+    /// Effects are carried out, and what is heard of them is an error.
+    ReplyLost,
+    /// Somebody deletes the copies of the configuration.
+    CopiesLost,
+    /// From now on the API server errs when it is asked whether a pod may be evicted.
+    BudgetErrs,
 }

@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** together they stay within the time of one test run; each says what it is about.
 
+use crate::ill::{ill, unfriendly};
 use crate::meanwhile::{ANY, AROUND_HOOKS, AROUND_PLACES, AROUND_THE_RUN, EVERYTHING};
+use crate::pod::Illness;
 use crate::scenario::{Disturbance, HookPlan, Kind, Pdb, Scenario};
 use restart_controller::api::{StrategyType, TimeoutPolicy};
 
@@ -18,6 +20,8 @@ pub const SURGE: Scenario = Scenario {
     strategy: StrategyType::Surge,
     max_parallel: 1,
     pods: 1,
+    ill: &[],
+    illness: Illness::Hung,
     old_pods_stay: false,
     queued: false,
     queue: false,
@@ -43,8 +47,8 @@ pub const SURGE: Scenario = Scenario {
 pub const ROLLING: Scenario =
     Scenario { name: "two pods by Rolling", budget: 2, strategy: StrategyType::Rolling, pods: 2, ..SURGE };
 
-const NONE: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: false });
-const ONE: Option<Pdb> = Some(Pdb { max_unavailable: 1, always_allow: false });
+pub const NONE: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: false });
+pub const ONE: Option<Pdb> = Some(Pdb { max_unavailable: 1, always_allow: false });
 const ALWAYS: Option<Pdb> = Some(Pdb { max_unavailable: 0, always_allow: true });
 
 pub const JOB: Option<HookPlan> = Some(HookPlan { job: true, ignore: false, fails: false });
@@ -146,6 +150,8 @@ pub fn all() -> Vec<Scenario> {
     all.extend(turns());
     all.extend(stateful());
     all.extend(surroundings());
+    all.extend(ill());
+    all.extend(unfriendly());
     all
 }
 

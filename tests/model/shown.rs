@@ -38,6 +38,8 @@ pub fn shown(world: &World) -> String {
         (world.gone, "gone"),
         (world.deadline, "deadline"),
         (world.soaked, "soaked"),
+        (world.trouble, "trouble"),
+        (world.erring, "erring"),
     ] {
         if flag {
             let _ = write!(text, " {word}");
@@ -66,6 +68,11 @@ fn one(pod: &Pod) -> String {
         (pod.stuck, "stuck"),
         (pod.overdue, "overdue"),
         (pod.silent, "silent"),
+        (pod.noted, "noted"),
+        (pod.passed, "passed-over"),
+        (pod.unready, "unready-batch"),
+        (pod.refuses, "refuses"),
+        (pod.refused, "refused"),
         (pod.expendable, "expendable"),
         (pod.restarted, "restarted"),
         (pod.broken, "broken"),
@@ -74,6 +81,6 @@ fn one(pod: &Pod) -> String {
             let _ = write!(text, " {word}");
         }
     }
-    let _ = write!(text, " lease {:?} {:?} {:?}", pod.lease, pod.batch, pod.asleep);
+    let _ = write!(text, " {:?} lease {:?} {:?} {:?}", pod.illness, pod.lease, pod.batch, pod.asleep);
     text
 }

@@ -38,13 +38,13 @@ fn legal(was: Status, now: Status, again: bool) -> bool {
     };
     let steps: &[Step] = match was.step {
         Queued => &[Queued, Preparing, Finished],
-        Preparing => &[Queued, Preparing, PreHooks, Surging, Reserving, Verifying, Restoring, Finishing],
+        Preparing => &[Queued, Preparing, PreHooks, Surging, Reserving, Draining, Verifying, Restoring, Finishing],
         PreHooks => &[PreHooks, Preparing, Restoring, Finishing],
         Surging => &[Surging, Draining, Verifying, Restoring, Finishing],
         Reserving => &[Reserving, Draining, Verifying, Restoring, Finishing],
         Draining => &[Draining, Surging, Reserving, Evicting, Verifying, Restoring, Finishing],
         Evicting => &[Evicting, Draining, Surging, Reserving, Verifying, Restoring, Finishing],
-        Verifying => &[Verifying, Surging, Reserving, PostHooks, Restoring, Finishing],
+        Verifying => &[Verifying, Surging, Reserving, Draining, PostHooks, Restoring, Finishing],
         PostHooks => &[PostHooks, Verifying, Restoring, Finishing],
         Restoring => &[Restoring, Surging, Reserving, Finishing],
         Finishing => &[Finished],
@@ -96,7 +96,9 @@ fn completed(world: &World, scenario: &Scenario) -> Vec<Broken> {
     let promise = Promise::CompletedMeansReplaced;
     let mut found = vec![];
     let serving = |pod: &&Pod| pod.own() && pod.ready && (pod.in_slices || !scenario.service);
-    let (serving, wanted) = (world.pods.iter().filter(serving).count(), usize::from(world.replicas));
+    // What was passed over is left as it is.
+    let passed = world.pods.iter().filter(|pod| pod.passed && !serving(pod)).count();
+    let (serving, wanted) = (passed + world.pods.iter().filter(serving).count(), usize::from(world.replicas));
     found.extend(hold(promise, serving >= wanted, || format!("Completed, but {serving} of {wanted} pods serve")));
     found.extend(left.map(|pod| (promise, format!("Completed, but a planned pod is left: {pod:?}"))));
     found.extend(detached.map(|pod| (promise, format!("Completed, but a pod is detached: {pod:?}"))));

@@ -14,11 +14,9 @@ use restart_controller::machine;
 /// The status as it stands in the cluster, as far as the machine reads it.
 pub fn status(world: &World, scenario: &Scenario) -> RestartRequestStatus {
     let Some(status) = world.status else { return RestartRequestStatus::default() };
-    let batch = world
-        .pods
-        .iter()
-        .enumerate()
-        .filter_map(|(index, pod)| pod.batch.map(|state| PodProgress { name: uid(index), uid: uid(index), state }));
+    let batch = world.pods.iter().enumerate().filter_map(|(index, pod)| {
+        pod.batch.map(|state| PodProgress { name: uid(index), uid: uid(index), state, unready: pod.unready })
+    });
     let late = world.pods.iter().enumerate().filter(|(_, pod)| pod.late).map(|(index, _)| uid(index)).collect();
     RestartRequestStatus {
         phase: Some(status.phase),
@@ -97,7 +95,9 @@ pub fn compressed(status: &RestartRequestStatus) -> Status {
     }
 }
 
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 11] = [
+    "CopyLost",
+    "PutBackFailed",
     "NoBaseline",
     "PlanLost",
     "RestoreConflict",

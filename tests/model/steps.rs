@@ -24,6 +24,7 @@ pub enum Label {
     Act(Vec<Effect>),
     InVain(Vec<Effect>),
     Crash(usize),
+    ReplyLost,
     SleepBeforeRecord,
     SleepBeforeAct,
     Late(Sleeper),
@@ -41,6 +42,7 @@ impl std::fmt::Display for Label {
             Self::Act(effects) => write!(f, "act {}", named(effects)),
             Self::InVain(effects) => write!(f, "act in vain {}", named(effects)),
             Self::Crash(kept) => write!(f, "crash after effect {kept}"),
+            Self::ReplyLost => write!(f, "the replies to the effects are lost"),
             Self::SleepBeforeRecord => write!(f, "the leader falls asleep before it writes the status"),
             Self::SleepBeforeAct => write!(f, "the leader falls asleep before it acts"),
             Self::Late(what) => write!(f, "late: {what:?}"),
@@ -167,8 +169,17 @@ fn acts(world: &World, scenario: &Scenario, effects: Vec<Effect>, mut broken: Ve
         later.budget -= 1;
         all.push(plain(Label::SleepBeforeAct, later, Kind::Disturbed));
     }
+    if may(world, scenario, Disturbance::ReplyLost) && !next.trouble {
+        let mut unheard = World { trouble: true, ..next.clone() };
+        unheard.budget -= 1;
+        all.push(plain(Label::ReplyLost, unheard, Kind::Disturbed));
+    }
     let next = next.canonical();
-    if next != *world {
+    if next == *world && !world.trouble {
+        let next = World { trouble: true, ..next };
+        all.push(Successor { label: Label::InVain(effects), world: next, kind: Kind::Ours, broken });
+    } else if next != *world {
+        let next = World { trouble: false, ..next };
         all.push(Successor { label: Label::Act(effects), world: next, kind: Kind::Ours, broken });
     } else if !broken.is_empty() {
         all.push(Successor { label: Label::InVain(effects), world: next, kind: Kind::Disturbed, broken });
@@ -192,7 +203,7 @@ pub fn sleepers(world: &World, scenario: &Scenario, all: &mut Vec<Successor>) {
         all.push(plain(Label::Late(world.sleeper), next, Kind::Disturbed));
     }
     for (index, pod) in world.pods.iter().enumerate() {
-        if matches!(pod.asleep, Asleep::Nothing | Asleep::Listed | Asleep::Batch(..)) {
+        if matches!(pod.asleep, Asleep::Nothing | Asleep::Listed(_) | Asleep::Batch(..)) {
             continue;
         }
         let mut next = world.clone();

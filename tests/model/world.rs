@@ -3,7 +3,7 @@
 //! **Invariant:** everything is finite and has no clock; pods are kept sorted, so that worlds which differ only by the
 //! names of their pods are one.
 
-use crate::pod::{Asleep, Place, Pod};
+use crate::pod::{Asleep, Illness, Place, Pod};
 use crate::scenario::{HookPlan, Kind, Pdb, Scenario};
 use restart_controller::api::{Code, HookState, HookTime, Phase, SnapshotSource, Step};
 use restart_controller::machine::RefusedEffect;
@@ -122,6 +122,8 @@ pub struct World {
     /// Copies that exist: good, new, other.
     pub copies: [bool; 3],
     pub plan_written: bool,
+    /// How many pods the list says were not Ready and are to be replaced.
+    pub unready: u8,
     pub again_written: bool,
     pub pre: HookRuns,
     pub post: HookRuns,
@@ -134,6 +136,10 @@ pub struct World {
     /// What the cluster refuses, and whether this process has heard so.
     pub refusing: Option<RefusedEffect>,
     pub refused: Option<RefusedEffect>,
+    /// The last effects were in vain, as far as this process knows.
+    pub trouble: bool,
+    /// The API server errs when it is asked whether a pod may be evicted.
+    pub erring: bool,
     pub sleeper: Sleeper,
     pub budget: u8,
     /// For the checks: a pod ran the candidate before the run had a list of pods, which nobody can tell from outside.
@@ -149,12 +155,17 @@ impl World {
     /// The beginning: all pods serve.
     pub fn start(scenario: &Scenario) -> Self {
         let live = if scenario.from || !scenario.reload { Data::Good } else { Data::New };
-        let pod = |ordinal: u8| Pod {
-            ready: true,
-            in_slices: scenario.service,
-            in_second: scenario.second,
-            ordinal: if scenario.kind == Kind::Deployment { 0 } else { ordinal },
-            ..Pod::new(Data::Good, Place::Attached)
+        let pod = |ordinal: u8| {
+            let ill = scenario.ill.contains(&ordinal);
+            Pod {
+                ready: !ill,
+                in_slices: scenario.service && !ill,
+                in_second: scenario.second && !ill,
+                ordinal: if scenario.kind == Kind::Deployment { 0 } else { ordinal },
+                illness: if ill { scenario.illness } else { Illness::None },
+                silent: ill && scenario.illness == Illness::Lost,
+                ..Pod::new(Data::Good, Place::Attached)
+            }
         };
         Self {
             status: None,
@@ -176,6 +187,7 @@ impl World {
             shared: false,
             copies: [scenario.known_good, false, false],
             plan_written: false,
+            unready: 0,
             again_written: false,
             pre: HookRuns::Absent,
             post: HookRuns::Absent,
@@ -185,6 +197,8 @@ impl World {
             soaked: false,
             refusing: None,
             refused: None,
+            trouble: false,
+            erring: false,
             sleeper: Sleeper::Nothing,
             budget: scenario.budget,
             mixed: false,
@@ -223,6 +237,7 @@ impl World {
     /// Another run of the same request begins: its lists, hooks and counts are its own.
     pub fn begin(&mut self) {
         (self.plan_written, self.again_written, self.triggered) = (false, false, false);
+        self.unready = 0;
         (self.pre, self.post) = (HookRuns::Absent, HookRuns::Absent);
         (self.promotions, self.restores) = (0, 0);
         if self.holder == Holder::Done {
@@ -231,7 +246,7 @@ impl World {
         // What a run that lost its lock left behind, the next one takes.
         self.excused |= self.pods.iter().any(Pod::detached);
         for pod in &mut self.pods {
-            (pod.planned, pod.late, pod.again) = (false, false, false);
+            (pod.planned, pod.noted, pod.passed, pod.late, pod.again) = (false, false, false, false, false);
         }
         if matches!(self.sleeper, Sleeper::WritePlan | Sleeper::WritePlanAgain | Sleeper::RunHook(_)) {
             self.wake();
@@ -273,7 +288,7 @@ impl World {
     pub fn wake(&mut self) {
         self.sleeper = Sleeper::Nothing;
         for pod in &mut self.pods {
-            if matches!(pod.asleep, Asleep::Listed | Asleep::Batch(..)) {
+            if matches!(pod.asleep, Asleep::Listed(_) | Asleep::Batch(..)) {
                 pod.asleep = Asleep::Nothing;
             }
         }
@@ -284,6 +299,7 @@ impl World {
         self.deadline = false;
         self.soaked = false;
         self.refused = None;
+        self.trouble = false;
         let http = |plan: Option<HookPlan>| plan.is_some_and(|plan| !plan.job);
         if http(scenario.pre) {
             self.pre = HookRuns::Absent;
@@ -291,7 +307,7 @@ impl World {
         if http(scenario.post) {
             self.post = HookRuns::Absent;
         }
-        self.pods.iter_mut().for_each(|pod| pod.lapsed = false);
+        self.pods.iter_mut().for_each(|pod| (pod.lapsed, pod.refused) = (false, false));
     }
 
     /// What a hook of this time is, and what has become of it.

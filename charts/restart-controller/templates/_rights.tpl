@@ -62,10 +62,11 @@ rules:
     resources: [persistentvolumeclaims]
     verbs: [list]
   {{- if not .Values.watchNamespaces }}
-  # Which nodes take no new pods: their pods are restarted first, before somebody drains them.
+  # Which nodes take no new pods: their pods are restarted first. Whether the node of a pod is lost: the pod is then
+  # replaced elsewhere or passed over.
   - apiGroups: [""]
     resources: [nodes]
-    verbs: [list]
+    verbs: [get, list]
   {{- end }}
   # A hook that is a Job is made once and looked at; delete takes one whose restart has ended without it.
   - apiGroups: [batch]

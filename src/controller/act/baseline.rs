@@ -3,24 +3,29 @@
 //! **Invariant:** each is one compare-and-swap on the history that was read without an active run: a run that begins
 //! meanwhile wins.
 
+use super::Done;
 use super::config_maps::{self, params};
-use super::history::{self, MOST_CONFIG_MAPS};
+use super::history;
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{LastKnownGood, RestartHistory, RestartHistoryStatus};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{ConfigMapFacts, Facts};
 
 /// Makes the present content of these ConfigMaps last-known-good; the history is made if there is none.
-pub async fn learn(ctx: &Context, facts: &mut Facts, good: &[String]) -> Result<(), Error> {
+pub async fn learn(ctx: &Context, facts: &mut Facts, good: &[String]) -> Result<Done, Error> {
     let history = match facts.history.take() {
         Some(history) => history,
         None => history::create(ctx, facts).await?,
     };
     facts.history = Some(history.clone());
     let learnt: Vec<&ConfigMapFacts> =
-        facts.config.iter().filter(|config| good.contains(&config.entry.name)).take(MOST_CONFIG_MAPS).collect();
+        facts.config.iter().filter(|config| good.contains(&config.entry.name)).take(CONFIG_MAPS).collect();
     for config in &learnt {
-        config_maps::copy_candidate(ctx, facts, config).await?;
+        if config_maps::copy_candidate(ctx, facts, config).await? == Done::NotNow {
+            // It was edited meanwhile: the next event of a pod, or of the ConfigMap, brings another look.
+            return Ok(Done::NotNow);
+        }
     }
     // Listed before the write, deleted after it: what a run copies that begins in between is not among them.
     let surplus = history::surplus(ctx, facts, good).await?;
@@ -38,7 +43,8 @@ pub async fn learn(ctx: &Context, facts: &mut Facts, good: &[String]) -> Result<
         );
     }
     write(ctx, facts, history, status, "write last-known-good into").await?;
-    history::delete_copies(ctx, facts, surplus).await
+    history::delete_copies(ctx, facts, surplus).await?;
+    Ok(Done::Yes)
 }
 
 /// Writes down that the last run's restore of these ConfigMaps was taken back.

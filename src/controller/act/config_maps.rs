@@ -4,6 +4,7 @@
 
 use super::Done;
 use crate::api::names;
+use crate::controller::contents::Seen;
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{ConfigMapFacts, Facts};
@@ -53,41 +54,45 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 /// Copies what has no copy yet: what a restore would write, and what new pods start on.
 pub async fn copy(ctx: &Context, facts: &Facts) -> Result<Done, Error> {
+    let mut done = Done::Yes;
     for config in &facts.config {
         let candidate = config.from.as_ref().or(config.live.as_ref());
         for (name, sha256, source, copy) in [
             (&config.entry.snapshot, &config.entry.sha256, config.live.as_ref(), &config.snapshot),
             (&config.entry.candidate, &config.entry.candidate_sha256, candidate, &config.candidate),
         ] {
-            if let (None, Some(source)) = (copy, source) {
-                one_copy(ctx, facts, name, sha256, source).await?;
+            if let (None, Some(source)) = (copy, source)
+                && one_copy(ctx, facts, name, sha256, source).await? == Done::NotNow
+            {
+                done = Done::NotNow;
             }
         }
     }
-    Ok(Done::Yes)
+    Ok(done)
 }
 
 /// Copies what new pods start on.
-pub async fn copy_candidate(ctx: &Context, facts: &Facts, config: &ConfigMapFacts) -> Result<(), Error> {
+pub async fn copy_candidate(ctx: &Context, facts: &Facts, config: &ConfigMapFacts) -> Result<Done, Error> {
     match config.from.as_ref().or(config.live.as_ref()) {
         Some(source) => one_copy(ctx, facts, &config.entry.candidate, &config.entry.candidate_sha256, source).await,
-        None => Ok(()),
+        None => Ok(Done::NotNow),
     }
 }
 
-/// Labels and annotations of the original stay there: a copy that carried them would be pruned by GitOps tools.
-async fn one_copy(ctx: &Context, facts: &Facts, name: &str, sha256: &str, source: &ConfigMap) -> Result<(), Error> {
+/// Labels and annotations of the original stay there: a copy that carried them would be pruned by GitOps tools. What was
+/// edited since it was looked at is not copied: the next pass takes it for what it is.
+async fn one_copy(ctx: &Context, facts: &Facts, name: &str, sha256: &str, source: &Seen) -> Result<Done, Error> {
+    let Some(data) = ctx.contents.data(&ctx.writer, &facts.namespace, &source.name, sha256).await? else {
+        return Ok(Done::NotNow);
+    };
     let mut metadata = metadata(facts, name, "snapshot")?;
     metadata.annotations.get_or_insert_default().insert(names::CONTENT_SHA256.to_owned(), sha256.to_owned());
-    let copy = ConfigMap {
-        metadata,
-        data: source.data.clone(),
-        binary_data: source.binary_data.clone(),
-        immutable: Some(true),
-    };
-    let what =
-        format!("copy ConfigMap {}/{} to {name}", facts.namespace, source.metadata.name.as_deref().unwrap_or_default());
-    create(ctx, facts, what, &copy).await
+    let (what, copy) = (
+        format!("copy ConfigMap {}/{} to {name}", facts.namespace, source.name),
+        ConfigMap { metadata, data: data.data, binary_data: data.binary_data, immutable: Some(true) },
+    );
+    create(ctx, facts, what, &copy).await?;
+    Ok(Done::Yes)
 }
 
 async fn create(ctx: &Context, facts: &Facts, what: String, map: &ConfigMap) -> Result<(), Error> {
@@ -112,13 +117,26 @@ pub async fn list(ctx: &Context, facts: &Facts, again: bool, pods: &[PlannedPod]
     Ok(Done::Yes)
 }
 
-/// Writes the candidate (a promotion) or the snapshot (a restore) over the live ConfigMap.
+/// Writes the candidate (a promotion) or the snapshot (a restore) over the live ConfigMap, if it is still the one that was
+/// looked at. A copy that somebody swapped is never written anywhere: the data are held against the digest in the status.
 pub async fn write(ctx: &Context, facts: &Facts, name: &str, promote: bool) -> Result<Done, Error> {
     let Some(config) = facts.config.iter().find(|config| config.entry.name == name) else { return Ok(Done::NotNow) };
-    let (Some(live), Some(copy)) = (&config.live, source(config, promote)) else { return Ok(Done::NotNow) };
-    let next = ConfigMap { data: copy.data.clone(), binary_data: copy.binary_data.clone(), ..live.clone() };
-    let verb = if promote { "promote onto" } else { "restore" };
-    let what = format!("{verb} ConfigMap {}/{name}", facts.namespace);
+    let Some(live) = &config.live else { return Ok(Done::NotNow) };
+    let entry = &config.entry;
+    let (copy, sha256) =
+        if promote { (&entry.candidate, &entry.candidate_sha256) } else { (&entry.snapshot, &entry.sha256) };
+    let Some(data) = ctx.contents.data(&ctx.writer, &facts.namespace, copy, sha256).await? else {
+        return Ok(Done::NotNow);
+    };
+    let what = |verb: &str| format!("{verb} ConfigMap {}/{name}", facts.namespace);
+    let seen = call(what("read the metadata of"), api(ctx, facts).get_metadata_opt(name)).await?;
+    let Some(metadata) = seen.map(|seen| seen.metadata).filter(|metadata| is_of(live, metadata)) else {
+        return Ok(Done::NotNow);
+    };
+    // Without managedFields the API server keeps them as they are.
+    let metadata = ObjectMeta { managed_fields: None, ..metadata };
+    let next = ConfigMap { metadata, data: data.data, binary_data: data.binary_data, immutable: live.immutable };
+    let what = what(if promote { "promote onto" } else { "restore" });
     let written = call(what, api(ctx, facts).replace(name, &params(), &next)).await;
     if !promote {
         ctx.metrics.restore(met(written.as_ref().err()));
@@ -128,6 +146,10 @@ pub async fn write(ctx: &Context, facts: &Facts, name: &str, promote: bool) -> R
     Ok(Done::Yes)
 }
 
+fn is_of(seen: &Seen, metadata: &ObjectMeta) -> bool {
+    (metadata.uid.as_deref(), metadata.resource_version.as_deref()) == (Some(&*seen.uid), Some(&*seen.version))
+}
+
 /// For the counter of restores.
 fn met(error: Option<&Error>) -> &'static str {
     match error {
@@ -135,14 +157,4 @@ fn met(error: Option<&Error>) -> &'static str {
         Some(error) if error.is_conflict() => "conflict",
         Some(_) => "error",
     }
-}
-
-/// The copy whose digest the status records; a copy that somebody swapped is never written anywhere.
-fn source(config: &ConfigMapFacts, promote: bool) -> Option<&ConfigMap> {
-    let (copy, sha256) = if promote {
-        (&config.candidate, &config.entry.candidate_sha256)
-    } else {
-        (&config.snapshot, &config.entry.sha256)
-    };
-    copy.as_ref().filter(|copy| crate::controller::facts::digest(copy) == *sha256)
 }

@@ -6,28 +6,24 @@
 use super::Done;
 use super::config_maps::{self, params};
 use super::hooks;
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{
     ActiveRun, HandledRun, LastKnownGood, Phase, RestartHistory, RestartHistorySpec, RestartHistoryStatus,
     RestartRequest, RestartRequestStatus, RestoredMap, RunRecord, names,
 };
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::Facts;
+use crate::controller::facts::{ConfigMapFacts, Facts, List};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation, run_key};
-use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
-use kube::core::PartialObjectMeta;
 use serde_json::json;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Copies kept beside last-known-good and the run's own (DESIGN 3.3).
 const SPARE_COPIES: usize = 3;
-
-/// Bound of `status.lastKnownGood`.
-pub const MOST_CONFIG_MAPS: usize = 64;
 
 /// Runs with a trigger whose keys are known (DESIGN 5).
 const KEYS: usize = 512;
@@ -200,7 +196,10 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
         status.handled.insert(0, HandledRun { key, result, code: outcome.and_then(|outcome| outcome.code) });
         status.handled.truncate(KEYS);
     }
-    for config in facts.config.iter().filter(|config| good.contains(&config.entry.name)) {
+    // Of a ConfigMap that the pods do not start on, only a promotion is known to be wanted.
+    let learnt =
+        |config: &&ConfigMapFacts| good.contains(&config.entry.name) && (config.referred || config.entry.promoted);
+    for config in facts.config.iter().filter(learnt) {
         let known = LastKnownGood {
             config_map: config.entry.name.clone(),
             snapshot: config.entry.candidate.clone(),
@@ -215,7 +214,7 @@ fn ended(facts: &Facts, mut status: RestartHistoryStatus, good: &[String], limit
 pub fn now_good(known_good: &mut Vec<LastKnownGood>, known: LastKnownGood) {
     known_good.retain(|old| old.config_map != known.config_map);
     known_good.push(known);
-    let surplus = known_good.len().saturating_sub(MOST_CONFIG_MAPS);
+    let surplus = known_good.len().saturating_sub(CONFIG_MAPS);
     known_good.drain(..surplus);
 }
 
@@ -251,53 +250,71 @@ async fn tidy(ctx: &Context, facts: &Facts, good: &[String]) -> Result<(), Error
     delete_copies(ctx, facts, surplus).await
 }
 
-/// A ConfigMap that the controller has made, as it was listed.
-pub type Made = PartialObjectMeta<ConfigMap>;
-
 /// Copies that nobody needs any more once these ConfigMaps' present content is last-known-good.
-pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<Made>, Error> {
-    let mut copies = made(ctx, facts, "snapshot").await?;
+pub async fn surplus(ctx: &Context, facts: &Facts, good: &[String]) -> Result<Vec<Copied>, Error> {
+    let selector = format!("{}={},{}=snapshot", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
+    let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
+    let mut copies = call(format!("list copies in {}", facts.namespace), api.list_metadata(&params)).await?.items;
     copies.sort_by_key(|copy| Reverse(copy.metadata.creation_timestamp.clone()));
     let kept = kept(facts, good);
-    Ok(copies.into_iter().filter(|copy| !kept.contains(&copy.name_any())).skip(SPARE_COPIES).collect())
+    let found =
+        copies.into_iter().filter_map(|copy| Copied::of(copy.metadata)).filter(|copy| !kept.contains(&copy.name));
+    Ok(found.skip(SPARE_COPIES).collect())
 }
 
-/// What the controller has made for the workload in that role.
-async fn made(ctx: &Context, facts: &Facts, role: &str) -> Result<Vec<Made>, Error> {
-    let selector = format!("{}={},{}={role}", names::WORKLOAD_UID, facts.workload_uid(), names::ROLE);
-    let (api, params) = (config_maps::api(ctx, facts), ListParams::default().labels(&selector));
-    let what = format!("list the ConfigMaps of role {role} in {}", facts.namespace);
-    Ok(call(what, api.list_metadata(&params)).await?.items)
+/// A ConfigMap that was seen: this one is deleted, and none that has its name by then.
+pub struct Copied {
+    name: String,
+    uid: String,
+}
+
+impl Copied {
+    fn of(metadata: ObjectMeta) -> Option<Self> {
+        Some(Self { name: metadata.name?, uid: metadata.uid? })
+    }
 }
 
 /// Deletes them.
-pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<Made>) -> Result<(), Error> {
-    for copy in &copies {
+pub async fn delete_copies(ctx: &Context, facts: &Facts, copies: Vec<Copied>) -> Result<(), Error> {
+    for copy in copies {
         delete(ctx, facts, copy).await?;
     }
     Ok(())
 }
 
-/// Deletes exactly the one that was listed: another one of its name stays.
-async fn delete(ctx: &Context, facts: &Facts, map: &Made) -> Result<(), Error> {
-    let name = map.name_any();
-    let preconditions = Preconditions { uid: map.metadata.uid.clone(), resource_version: None };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+async fn delete(ctx: &Context, facts: &Facts, Copied { name, uid }: Copied) -> Result<(), Error> {
     let what = format!("delete ConfigMap {}/{name}", facts.namespace);
+    let preconditions = Preconditions { uid: Some(uid), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call(what, config_maps::api(ctx, facts).delete(&name, &params)).await {
-        Err(error) if !error.is_not_found() => Err(error),
+        // Gone, or another one by now, which is somebody else's.
+        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
         Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// One of our lists, as it is now: what has its name and not our labels is not ours.
+async fn delete_list(ctx: &Context, facts: &Facts, name: &str) -> Result<(), Error> {
+    let what = format!("read the metadata of ConfigMap {}/{name}", facts.namespace);
+    let seen = call(what, config_maps::api(ctx, facts).get_metadata_opt(name)).await?;
+    let of = |labels: &BTreeMap<String, String>| {
+        let is = |label: &str, value: &str| labels.get(label).is_some_and(|of| of == value);
+        is(names::ROLE, "plan") && is(names::WORKLOAD_UID, facts.workload_uid())
+    };
+    let ours = seen.map(|seen| seen.metadata).filter(|metadata| metadata.labels.as_ref().is_some_and(of));
+    match ours.and_then(Copied::of) {
+        Some(list) => delete(ctx, facts, list).await,
+        None => Ok(()),
     }
 }
 
 /// The run is over and written down: its lists have no reader any more.
 async fn delete_lists(ctx: &Context, facts: &Facts) -> Result<(), Error> {
-    if facts.plan.is_none() && facts.again.is_none() {
-        return Ok(());
+    if facts.plan != List::Absent {
+        delete_list(ctx, facts, &plan_name(&facts.request)).await?;
     }
-    let names = [plan_name(&facts.request), again_name(&facts.request)];
-    for list in made(ctx, facts, "plan").await?.iter().filter(|list| names.contains(&list.name_any())) {
-        delete(ctx, facts, list).await?;
+    if facts.again != List::Absent {
+        delete_list(ctx, facts, &again_name(&facts.request)).await?;
     }
     Ok(())
 }
@@ -355,8 +372,8 @@ mod tests {
         now_good(&mut known, good("a", "1"));
         now_good(&mut known, good("a", "2"));
         assert_eq!(known, [good("a", "2")]);
-        (0..MOST_CONFIG_MAPS).for_each(|number| now_good(&mut known, good(&format!("map-{number}"), "1")));
-        assert_eq!(known.len(), MOST_CONFIG_MAPS);
+        (0..CONFIG_MAPS).for_each(|number| now_good(&mut known, good(&format!("map-{number}"), "1")));
+        assert_eq!(known.len(), CONFIG_MAPS);
         assert_eq!(known[0].config_map, "map-0");
     }
 }

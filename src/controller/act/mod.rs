@@ -23,27 +23,66 @@ pub enum Done {
     NotNow,
 }
 
-/// Does them all together. A refusal for good is remembered for the next pass; any other failure is returned.
+/// Does them all together. A refusal for good is remembered for the next pass; any other failure is returned. What kept
+/// an effect from being carried out is remembered too, until all of them are.
 ///
 /// # Errors
 /// The first failure that is neither a conflict nor a refusal.
 pub async fn act(ctx: &Context, facts: &Facts, effects: &[Effect]) -> Result<Done, Error> {
+    ctx.memory.without_trouble(facts.uid());
     let results = join_all(effects.iter().map(|effect| one(ctx, facts, effect))).await;
-    let mut done = Done::Yes;
+    let (mut done, mut failure) = (Done::Yes, None);
     for (effect, result) in effects.iter().zip(results) {
         match result {
             Ok(Done::Yes) => {}
-            Ok(Done::NotNow) => done = Done::NotNow,
+            Ok(Done::NotNow) => {
+                trouble(ctx, facts, || format!("{} is not possible yet", words(effect)));
+                done = Done::NotNow;
+            }
             // Somebody was faster, or the object went: observation decides what that means.
             Err(error) if error.is_conflict() || error.is_not_found() => {
                 tracing::debug!(name = facts.name(), ?effect, %error, "the world has changed");
+                trouble(ctx, facts, || error.to_string());
                 done = Done::NotNow;
             }
             Err(error) if error.is_refusal() => remember(ctx, facts, effect, &error),
-            Err(error) => return Err(error),
+            Err(error) => {
+                trouble(ctx, facts, || error.to_string());
+                failure.get_or_insert(error);
+            }
         }
     }
-    Ok(done)
+    failure.map_or(Ok(done), Err)
+}
+
+/// The first of a pass is the one that is told.
+fn trouble(ctx: &Context, facts: &Facts, why: impl FnOnce() -> String) {
+    ctx.memory.change(facts.uid(), |run| {
+        run.trouble.get_or_insert_with(why);
+    });
+}
+
+/// What an effect does, for a sentence.
+fn words(effect: &Effect) -> String {
+    match effect {
+        Effect::DeleteRequest => "to delete the request".to_owned(),
+        Effect::AddFinalizer => "to put a finalizer on the request".to_owned(),
+        Effect::RemoveFinalizer => "to take the finalizer off the request".to_owned(),
+        Effect::TakeLock => "to record the run in the RestartHistory".to_owned(),
+        Effect::ReleaseLock(_) => "to write the result into the RestartHistory".to_owned(),
+        Effect::CopyConfigMaps => "to copy the ConfigMaps".to_owned(),
+        Effect::WritePlan(_) | Effect::WritePlanAgain(_) => "to write the list of pods".to_owned(),
+        Effect::Promote(name) => format!("to promote onto ConfigMap {name}"),
+        Effect::Restore(name) => format!("to restore ConfigMap {name}"),
+        Effect::RunHook(_, name) => format!("to start hook {name}"),
+        Effect::Detach(pod) => format!("to detach Pod {}", pod.name),
+        Effect::Reattach(pod) => format!("to put back Pod {}", pod.name),
+        Effect::Cordon(pod) => format!("to take Pod {} out of its Services", pod.name),
+        Effect::Release(pod) => format!("to give Pod {} back to its Services", pod.name),
+        Effect::MarkExpendable(pod) => format!("to rank Pod {} first for deletion", pod.name),
+        Effect::Evict(pod) => format!("to evict Pod {}", pod.name),
+        Effect::Delete(pod) => format!("to delete Pod {}", pod.name),
+    }
 }
 
 fn remember(ctx: &Context, facts: &Facts, effect: &Effect, error: &Error) {

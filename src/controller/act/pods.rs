@@ -4,21 +4,19 @@
 //! controller reference (DESIGN 8); every write carries the UID and the resourceVersion.
 
 use super::Done;
-use crate::api::{NewRequestsPolicy, names};
+use crate::api::names;
 use crate::controller::context::{Context, EVICTION_LIMIT, call, timed};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::leases;
 use crate::controller::objects::eviction;
 use crate::controller::sidecars::Sidecars;
 use crate::machine::PodRef;
-use crate::wire::{DrainAction, DrainCommand, NewRequests};
+use crate::wire::DrainAction;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
-
-/// Length of a drain lease, in seconds: with us dead the pod is back after that (I3).
-const LEASE_SECONDS: u32 = 30;
 
 fn api(ctx: &Context, facts: &Facts) -> Api<Pod> {
     Api::namespaced(ctx.writer.clone(), &facts.namespace)
@@ -42,10 +40,12 @@ fn other_owners(pod: &PodFacts) -> Vec<OwnerReference> {
     owners.filter(|owner| owner.controller != Some(true)).cloned().collect()
 }
 
-/// Takes the pod from its `ReplicaSet`, which starts a replacement at once; the Deployment is its controller meanwhile.
+/// Takes the pod from its `ReplicaSet`, which starts a replacement at once; the Deployment is its controller meanwhile. The
+/// `ReplicaSet` stays among the owners, so that the garbage collector finds one that exists whatever becomes of the other.
 pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
-    let mut owners = other_owners(known);
+    let mut owners: Vec<OwnerReference> = known.pod.metadata.owner_references.clone().unwrap_or_default();
+    owners.iter_mut().for_each(|owner| owner.controller = None);
     owners.push(OwnerReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
@@ -62,7 +62,7 @@ pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, 
     patch(ctx, facts, pod, "detach", metadata).await
 }
 
-/// Gives the label back and drops the reference: the `ReplicaSet` adopts the pod.
+/// Gives the label back and drops the Deployment's reference: the `ReplicaSet` makes itself the controller again.
 pub async fn reattach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
     let metadata = json!({
@@ -83,27 +83,22 @@ pub async fn mark_expendable(ctx: &Context, facts: &Facts, pod: &PodRef) -> Resu
 pub async fn command(ctx: &Context, facts: &Facts, pod: &PodRef, drain: bool) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
     let Some(report) = &known.report else { return Ok(Done::NotNow) };
-    let ip = known.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
-    let command = DrainCommand {
-        pod_uid: pod.uid.clone(),
-        boot: report.boot.clone(),
-        challenge: report.challenge.clone(),
-        action: if drain { DrainAction::Drain } else { DrainAction::Release },
-        ttl_seconds: LEASE_SECONDS,
-        new_requests: match facts.request.spec.new_requests {
-            NewRequestsPolicy::Serve => NewRequests::Serve,
-            NewRequestsPolicy::Reject => NewRequests::Reject,
-        },
-        key_id: String::new(),
-        signature: String::new(),
-    };
-    let command = ctx.keys.sign(command, &report.trusted_keys);
-    match ctx.sidecars.command(&ip, Sidecars::PORT, &command).await {
+    let action = if drain { DrainAction::Drain } else { DrainAction::Release };
+    let command = leases::command(&ctx.keys, report, &pod.uid, action, leases::new_requests(&facts.request));
+    let ip = known.ip().unwrap_or_default();
+    match ctx.sidecars.command(&facts.namespace, ip, Sidecars::PORT, &command).await {
         Ok(_) => Ok(Done::Yes),
         // Unknown is a value of the next observation, not a failure of this pass.
         Err(error) => {
             ctx.metrics.sidecar_error(error.word());
             tracing::info!(pod = pod.name, %error, "the sidecar did not take the command");
+            let final_word = error.is_final();
+            ctx.memory.change(facts.uid(), |run| {
+                run.trouble = Some(format!("Pod {}: {error}", pod.name));
+                if final_word {
+                    run.refused(&pod.uid, report);
+                }
+            });
             Ok(Done::NotNow)
         }
     }

@@ -4,7 +4,7 @@
 
 use super::proof::{Earlier, Sighting};
 use crate::api::TargetRef;
-use k8s_openapi::api::core::v1::ConfigMap;
+use crate::controller::contents::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -62,9 +62,9 @@ impl Index {
     }
 
     /// What has been seen of `map` as it is.
-    pub fn sighting(&self, key: &Key, map: &ConfigMap) -> Option<Sighting> {
+    pub fn sighting(&self, key: &Key, map: &Seen) -> Option<Sighting> {
         let entries = self.lock();
-        let seen = entries.get(key)?.seen.get(map.metadata.name.as_deref()?)?;
+        let seen = entries.get(key)?.seen.get(&map.name)?;
         seen.is_of(map).then(|| seen.clone())
     }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_workload_is_found_by_what_it_refers_to_and_starts_anew_with_another_uid() {
-        let (index, map) = (Index::default(), ConfigMap::default());
+        let (index, map) = (Index::default(), Seen::default());
         let target = TargetRef { kind: TargetKind::Deployment, name: "web".into() };
         let key = Key { namespace: "shop".into(), target };
         let names = |name: &str| BTreeSet::from([name.to_owned()]);

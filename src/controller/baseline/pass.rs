@@ -7,17 +7,17 @@ use super::index::{Index, Key};
 use super::proof::{Earlier, Sighting};
 use crate::api::{RestartRequest, names};
 use crate::controller::act;
+use crate::controller::contents::Seen;
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::events::Note;
 use crate::controller::facts::{ConfigMapFacts, Facts};
-use crate::controller::gitops;
 use crate::controller::observe::baseline::{self, Standing};
 use crate::controller::workload::label;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Resource as _;
 use kube::api::Api;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,9 @@ pub async fn look(ctx: &Context, index: &Index, key: &Key) -> Result<Found, Erro
     if good.is_empty() {
         return Ok(Found::Unproven);
     }
-    act::baseline::learn(ctx, &mut facts, &good).await?;
+    if act::baseline::learn(ctx, &mut facts, &good).await? == act::Done::NotNow {
+        return Ok(Found::Busy);
+    }
     tracing::info!(namespace = key.namespace, workload = key.target.name, config_maps = ?good, "last-known-good");
     Ok(Found::Recorded)
 }
@@ -144,10 +146,9 @@ fn proven(index: &Index, key: &Key, facts: &Facts, name: &str) -> bool {
 }
 
 /// A restore was taken back: said once, on the history and on the request if it still exists, and never fought.
-async fn tell(ctx: &Context, facts: &Facts, maps: &[ConfigMap]) -> Result<(), Error> {
-    let name_of = |map: &ConfigMap| map.metadata.name.clone().unwrap_or_default();
-    let names: Vec<String> = maps.iter().map(name_of).collect();
-    act::baseline::reverted(ctx, facts, &names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+async fn tell(ctx: &Context, facts: &Facts, maps: &[Arc<Seen>]) -> Result<(), Error> {
+    let names: Vec<&str> = maps.iter().map(|map| map.name.as_str()).collect();
+    act::baseline::reverted(ctx, facts, &names).await?;
     let Some(history) = &facts.history else { return Ok(()) };
     let Some(run) = history.status.as_ref().and_then(|status| status.runs.first()) else { return Ok(()) };
     let api: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), &facts.namespace);
@@ -155,8 +156,8 @@ async fn tell(ctx: &Context, facts: &Facts, maps: &[ConfigMap]) -> Result<(), Er
     let request = call(what, api.get_metadata_opt(&run.request)).await?;
     let request = request.filter(|request| request.metadata.uid.as_ref() == Some(&run.uid));
     for map in maps {
-        let note = note(&name_of(map), &run.request, gitops::applied_by(&map.metadata));
-        tracing::warn!(namespace = facts.namespace, config_map = name_of(map), note.reason, "a restore was taken back");
+        let note = note(&map.name, &run.request, map.applied_by);
+        tracing::warn!(namespace = facts.namespace, config_map = map.name, note.reason, "a restore was taken back");
         ctx.events.publish(history.object_ref(&()), note.clone());
         if let Some(request) = &request {
             let metadata = request.metadata.clone();

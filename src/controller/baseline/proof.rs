@@ -12,8 +12,7 @@
 //!
 //! **Invariant:** pure; a doubt is no proof. What is remembered here may be lost: then less is proven.
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use crate::controller::contents::Seen;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -46,8 +45,8 @@ pub struct Sighting {
 impl Sighting {
     /// The first look at this version of `map`; `pods` were listed after it was read.
     #[must_use]
-    pub fn new(map: &ConfigMap, optional: bool, pods: Option<BTreeSet<String>>, earlier: Earlier) -> Self {
-        let newest = newest(&map.metadata);
+    pub fn new(map: &Seen, optional: bool, pods: Option<BTreeSet<String>>, earlier: Earlier) -> Self {
+        let newest = newest(map);
         let since = match earlier {
             Earlier::None => newest,
             Earlier::At(before) => newest.filter(|newest| *newest > before),
@@ -58,13 +57,13 @@ impl Sighting {
             older: pods,
             newest,
             since,
-            original: earlier == Earlier::None && !optional && untouched(&map.metadata, newest),
+            original: earlier == Earlier::None && !optional && untouched(map, newest),
         }
     }
 
     /// Whether this is about `map` as it is.
     #[must_use]
-    pub fn is_of(&self, map: &ConfigMap) -> bool {
+    pub fn is_of(&self, map: &Seen) -> bool {
         self.version == version(map)
     }
 
@@ -83,21 +82,18 @@ impl Sighting {
     }
 }
 
-fn version(map: &ConfigMap) -> (String, String) {
-    (map.metadata.uid.clone().unwrap_or_default(), map.metadata.resource_version.clone().unwrap_or_default())
+fn version(map: &Seen) -> (String, String) {
+    (map.uid.clone(), map.version.clone())
 }
 
 /// Absent if the object does not tell of every one of its writers.
-fn newest(metadata: &ObjectMeta) -> Option<Timestamp> {
-    let fields = metadata.managed_fields.as_ref().filter(|fields| !fields.is_empty())?;
-    let times: Option<Vec<Timestamp>> = fields.iter().map(|entry| entry.time.as_ref().map(|time| time.0)).collect();
-    let created = metadata.creation_timestamp.as_ref()?.0;
-    times?.into_iter().chain([created]).max()
+fn newest(map: &Seen) -> Option<Timestamp> {
+    let (written, created) = (map.written.as_ref()?, map.created?);
+    written.iter().copied().chain([created]).max()
 }
 
-fn untouched(metadata: &ObjectMeta, newest: Option<Timestamp>) -> bool {
-    let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-    newest.is_some() && newest == created && metadata.managed_fields.as_ref().is_some_and(|fields| fields.len() == 1)
+fn untouched(map: &Seen, newest: Option<Timestamp>) -> bool {
+    newest.is_some() && newest == map.created && map.written.as_ref().is_some_and(|written| written.len() == 1)
 }
 
 #[cfg(test)]
@@ -110,12 +106,12 @@ mod tests {
     }
 
     /// A ConfigMap created in second 10, with writers at these seconds.
-    fn map(writers: &[Option<u8>]) -> ConfigMap {
+    fn map(writers: &[Option<u8>]) -> Seen {
         let entry = |second: &Option<u8>| json!({"manager": "m", "operation": "Update", "time": second.map(|second| at(second).to_string())});
         let fields: Vec<Value> = writers.iter().map(entry).collect();
-        serde_json::from_value(json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "1",
-            "creationTimestamp": at(10).to_string(), "managedFields": fields}}))
-        .unwrap()
+        let map = json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "1",
+            "creationTimestamp": at(10).to_string(), "managedFields": fields}});
+        Seen::of(&serde_json::from_value(map).unwrap())
     }
 
     #[test]
@@ -160,7 +156,7 @@ mod tests {
         let (mut map, sighting) = (map(&[Some(10)]), Sighting::new(&map(&[Some(10)]), false, None, Earlier::None));
         assert!(sighting.is_of(&map));
         assert_eq!(sighting.earlier(), Earlier::At(at(10)));
-        map.metadata.resource_version = Some("2".into());
+        map.version = "2".into();
         assert!(!sighting.is_of(&map));
     }
 }

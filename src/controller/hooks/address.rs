@@ -5,6 +5,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Where clouds answer a machine with its own credentials, or take orders for it, outside the link-local range: Alibaba's
+/// metadata, Azure's host agent (`WireServer`), Oracle's metadata.
+const CLOUDS_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
+/// The same over IPv6: Amazon's and Google's metadata.
+const CLOUDS_V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+const CLOUD: &str = "a cloud's address for its machines, which gives credentials";
+
 /// Why this address is not called; absent: it may be.
 #[must_use]
 pub fn refusal(address: IpAddr) -> Option<&'static str> {
@@ -26,6 +35,8 @@ fn v4(address: Ipv4Addr) -> Option<&'static str> {
         Some("a multicast address")
     } else if address.is_broadcast() {
         Some("the broadcast address")
+    } else if CLOUDS_V4.contains(&address) {
+        Some(CLOUD)
     } else {
         None
     }
@@ -40,6 +51,8 @@ fn v6(address: Ipv6Addr) -> Option<&'static str> {
         Some("an unspecified address")
     } else if address.is_multicast() {
         Some("a multicast address")
+    } else if CLOUDS_V6.contains(&address) {
+        Some(CLOUD)
     } else {
         None
     }
@@ -84,6 +97,13 @@ mod tests {
             ("::ffff:0.0.0.0", "an unspecified address"),
             ("::127.0.0.1", "a loopback address"),
             ("64:ff9b::169.254.169.254", "a link-local address"),
+            ("100.100.100.200", CLOUD),
+            ("168.63.129.16", CLOUD),
+            ("192.0.0.192", CLOUD),
+            ("fd00:ec2::254", CLOUD),
+            ("fd20:ce::254", CLOUD),
+            ("::ffff:100.100.100.200", CLOUD),
+            ("64:ff9b::168.63.129.16", CLOUD),
         ] {
             assert_eq!(refusal(address.parse().unwrap()), Some(why), "{address}");
         }

@@ -1,7 +1,8 @@
 //! One HTTP request of a hook: one attempt on one connection of its own, its answer capped, everything within one limit.
 //!
-//! **Invariant:** no redirect is followed, no proxy of the environment used, no header of the answer shown to anybody;
-//! the connection goes to exactly the address that was judged.
+//! **Invariant:** no redirect is followed, no proxy of the environment used; nothing of the answer is shown to anybody but its
+//! status and the one header by which a server says that it means to be quoted; the connection goes to exactly the address
+//! that was judged.
 
 use super::url::{Target, parse};
 use super::{excerpt, resolve, timed_out, tls};
@@ -20,6 +21,9 @@ use tokio::time::timeout;
 const LONGEST_ANSWER: usize = 64 * 1024;
 /// Longest wait for a connection to one of a host's addresses while there are others.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// What a server has to say about a failure, at most [`super::EXCERPT`] characters of it. The body is not quoted: a request's
+/// author would read through the controller's network what other servers tell those who get nothing else from them.
+const SAYS: &str = "restart-controller-message";
 const USER_AGENT: &str = concat!("restart-controller/", env!("CARGO_PKG_VERSION"));
 
 /// A request to be sent.
@@ -121,27 +125,29 @@ where
 
 async fn verdict(response: Response<Incoming>) -> Result<(), String> {
     let status = response.status();
-    let answer = read(response.into_body()).await?;
+    // Read here, before the body goes; only a server that knows of us sends it.
+    let said = response.headers().get(SAYS).map(|text| excerpt(&String::from_utf8_lossy(text.as_bytes())));
+    complete(response.into_body()).await?;
     if status.is_success() {
         return Ok(());
     }
     if status.is_redirection() {
         return Err(format!("answered {status}, a redirect, which is not followed; name the last URL"));
     }
-    let text = excerpt(&String::from_utf8_lossy(&answer));
-    Err(if text.is_empty() { format!("answered {status}") } else { format!("answered {status}: {text}") })
+    Err(said
+        .filter(|said| !said.is_empty())
+        .map_or_else(|| format!("answered {status}"), |said| format!("answered {status}: {said}")))
 }
 
-/// The answer up to its cap; what comes after that is nobody's.
-async fn read(mut body: Incoming) -> Result<Vec<u8>, String> {
-    let mut answer = vec![];
+/// An answer that breaks off before its cap is none; nothing of it is kept.
+async fn complete(mut body: Incoming) -> Result<(), String> {
+    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
-        answer.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-        if answer.len() >= LONGEST_ANSWER {
-            answer.truncate(LONGEST_ANSWER);
+        length += frame.data_ref().map_or(0, Bytes::len);
+        if length >= LONGEST_ANSWER {
             break;
         }
     }
-    Ok(answer)
+    Ok(())
 }

@@ -54,6 +54,7 @@ fn config(name: &str) -> ConfigMapFacts {
     ConfigMapFacts {
         entry,
         optional: false,
+        referred: true,
         live: None,
         from: None,
         digest: String::new(),

@@ -123,7 +123,7 @@ pub const TABLE: &[Row] = &[
         Kind::Counter,
         &[(
             "category",
-            "`timeout`, `sidecar`, `not_leading`, `startup`, `internal`, `not_found`, `conflict`, `throttled`, `refused`, `server_error`, `unreachable`",
+            "`timeout`, `sidecar`, `not_leading`, `startup`, `internal`, `not_found`, `conflict`, `throttled`, `refused`, `server_error`, `unsendable`, `garbled`, `unreachable`",
         )],
         "Passes that ended with an error, by what went wrong",
     ),
@@ -132,7 +132,7 @@ pub const TABLE: &[Row] = &[
         Kind::Counter,
         &[(
             "reason",
-            "`address`, `unreachable`, `not_leading`, `timeout`, `malformed`, `version`, `mode`, `wrong_pod`, `refused`",
+            "`address`, `unreachable`, `not_leading`, `timeout`, `malformed`, `version`, `mode`, `wrong_pod`, `refused`, `no_place`",
         )],
         "Answers of sidecars that could not be used",
     ),
@@ -141,6 +141,16 @@ pub const TABLE: &[Row] = &[
         Kind::Counter,
         &[],
         "Times that a RestartRequest was met which cannot be read",
+    ),
+    row("restart_controller_events_waiting", Kind::Gauge, &[], "Kubernetes Events that wait to be published"),
+    row(
+        "restart_controller_events_lost_total",
+        Kind::Counter,
+        &[(
+            "reason",
+            "`full`: 512 others wait; `namespace_full`: 128 others of its namespace wait; `refused`; `timeout`",
+        )],
+        "Kubernetes Events that were not published",
     ),
     row(
         "restart_controller_config_reloads_total",

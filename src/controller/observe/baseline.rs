@@ -2,18 +2,19 @@
 //!
 //! **Invariant:** the ConfigMaps are read before the pods, so that a pod which is not in the list was born on what was read.
 
-use crate::api::{RestartRequest, RestartRequestSpec, TargetRef};
+use crate::api::{RestartRequest, RestartRequestSpec, TargetRef, bounds};
+use crate::controller::contents::Seen;
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{ConfigMapFacts, Facts, digest};
+use crate::controller::facts::{ConfigMapFacts, Facts};
 use crate::controller::memory::Run;
 use crate::controller::observe::{config_maps, gate, pods, read, resolve, surroundings, workload};
 use crate::machine::{Attachment, Pod};
-use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How the workload stands.
@@ -49,17 +50,29 @@ fn nobodys(target: &TargetRef) -> Result<RestartRequest, Error> {
 
 /// Those that exist, with what is known of them; the copies are not looked at.
 async fn maps(ctx: &Context, facts: &Facts) -> Result<Vec<ConfigMapFacts>, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), &facts.namespace);
-    let wanted = config_maps::wanted(&facts.request, facts.workload.as_ref());
-    let live = try_join_all(wanted.iter().map(|wanted| config_maps::get(&api, &wanted.name))).await?;
+    let mut wanted = config_maps::wanted(&facts.request, facts.workload.as_ref());
+    wanted.truncate(bounds::CONFIG_MAPS);
+    let mut live = vec![];
+    for wanted in &wanted {
+        live.push(config_maps::get(ctx, &facts.namespace, &wanted.name).await?);
+    }
     let known = facts.history.iter().filter_map(|history| history.status.as_ref());
     let known: Vec<_> = known.flat_map(|status| &status.last_known_good).collect();
     let found = wanted.into_iter().zip(live).filter_map(|(wanted, live)| {
         let live = live?;
         let good = known.iter().find(|good| good.config_map == wanted.name).copied();
         let entry = config_maps::entry(&wanted.name, &live, None, good, facts.workload_uid());
-        let (optional, digest) = (wanted.optional, digest(&live));
-        Some(ConfigMapFacts { entry, optional, live: Some(live), from: None, digest, snapshot: None, candidate: None })
+        let (optional, referred, digest) = (wanted.optional, wanted.referred, live.sha256.clone());
+        Some(ConfigMapFacts {
+            entry,
+            optional,
+            referred,
+            live: Some(live),
+            from: None,
+            digest,
+            snapshot: None,
+            candidate: None,
+        })
     });
     Ok(found.collect())
 }
@@ -103,7 +116,7 @@ fn judged(facts: &Facts) -> Standing {
     if own.is_empty() {
         return Standing::Unsettled("it has no pods".to_owned(), true);
     }
-    match gate::unsettled(facts).or_else(|| gate::missing(facts, &own)) {
+    match gate::unsettled(facts).or_else(|| gate::missing(facts, &own, 0, 0)) {
         Some(why) => Standing::Unsettled(why, told),
         None => Standing::Settled,
     }
@@ -113,14 +126,13 @@ fn judged(facts: &Facts) -> Standing {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn reverted(ctx: &Context, facts: &Facts) -> Result<Vec<ConfigMap>, Error> {
+pub async fn reverted(ctx: &Context, facts: &Facts) -> Result<Vec<Arc<Seen>>, Error> {
     let status = facts.history.as_ref().and_then(|history| history.status.as_ref());
     let last = status.filter(|status| status.active.is_none()).and_then(|status| status.runs.first());
-    let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), &facts.namespace);
     let mut found = vec![];
     for restored in last.iter().flat_map(|run| &run.restored).filter(|restored| !restored.reverted) {
-        let live = config_maps::get(&api, &restored.config_map).await?;
-        found.extend(live.filter(|live| digest(live) == restored.failed_sha256));
+        let live = config_maps::get(ctx, &facts.namespace, &restored.config_map).await?;
+        found.extend(live.filter(|live| live.sha256 == restored.failed_sha256));
     }
     Ok(found)
 }

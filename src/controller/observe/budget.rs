@@ -80,6 +80,8 @@ async fn refusal(ctx: &Context, facts: &Facts, pod: &Pod) -> Result<Option<Strin
         Ok(_) => Ok(None),
         Err(error) if error.is_budget() => Ok(Some(error.server_message().unwrap_or_default().to_owned())),
         Err(error) if error.is_not_found() || error.is_conflict() => Ok(Some(format!("Pod {} has changed", pod.name))),
+        // A second budget (500), a webhook (403, 400, 500, or none in time), flow control: it may not go now, and why is said.
+        Err(error) if error.is_answer() => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }
 }

@@ -9,7 +9,7 @@ use crate::controller::keys::Trusted;
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{budget, configuration, endpoints, gate, pods, traffic};
 use crate::controller::workload::Workload;
-use crate::machine::Verdict;
+use crate::machine::{self, Observed, PlannedPod, Verdict};
 use crate::wire;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Service};
 
@@ -28,6 +28,31 @@ pub struct Check {
     pub what: &'static str,
     /// Whether it does.
     pub finding: Finding,
+}
+
+/// What a restart would do with pods that are not Ready, each by name and with the reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// They would go first, all at once.
+    pub first: Vec<String>,
+    /// They would be passed over.
+    pub passed_over: Vec<String>,
+}
+
+impl Exceptions {
+    /// From the list that would be written.
+    #[must_use]
+    pub fn new(observed: &Observed) -> Self {
+        let listed = machine::listed(observed);
+        let named = |chosen: fn(&PlannedPod) -> bool| {
+            let name = |pod: &PlannedPod| {
+                let ailment = observed.pod(&pod.uid).and_then(|seen| seen.ailment.as_deref());
+                ailment.map_or_else(|| pod.name.clone(), |ailment| format!("{} ({ailment})", pod.name))
+            };
+            listed.iter().filter(|pod| chosen(pod)).map(name).collect()
+        };
+        Self { first: named(|pod| pod.unready && !pod.passed_over), passed_over: named(|pod| pod.passed_over) }
+    }
 }
 
 /// The first reason why the restart may not begin.
@@ -82,6 +107,9 @@ fn missing(facts: &Facts) -> Finding {
 
 fn spec(facts: &Facts, limits: &Restart) -> Finding {
     let (spec, most) = (&facts.request.spec, limits.max_wait_seconds);
+    if let Some(message) = spec.misnamed() {
+        return verdict(Code::InvalidSpec, message);
+    }
     if facts.resolved.timeout_seconds > most {
         return verdict(
             Code::InvalidSpec,
@@ -201,7 +229,7 @@ fn one_budget(facts: &Facts, pod: &PodFacts) -> Finding {
 
 /// The zero stands on the sidecar, both hooks, the way of the traffic, and the key.
 fn sidecar(pod: &PodFacts) -> Result<&Container, Verdict> {
-    let Some(container) = sidecar_container(&pod.pod) else {
+    let Some(container) = pod.sidecar() else {
         return verdict(
             Code::SidecarUnavailable,
             format!(
@@ -219,7 +247,11 @@ fn through(facts: &Facts, pod: &PodFacts) -> Finding {
     sidecar(pod).map_or(Ok(()), |container| traffic::check(&facts.surroundings, pod, container))
 }
 
+/// A pod that is not Ready serves no Service: it goes first, and drains while it terminates if its sidecar is silent.
 fn answers(pod: &PodFacts, keys: Option<&Trusted>) -> Finding {
+    if !pods::is_ready(&pod.pod) {
+        return Ok(());
+    }
     let name = pod.name();
     match (&pod.report, keys) {
         (None, _) => {
@@ -234,12 +266,6 @@ fn answers(pod: &PodFacts, keys: Option<&Trusted>) -> Finding {
         ),
         (Some(_), _) => Ok(()),
     }
-}
-
-fn sidecar_container(pod: &Pod) -> Option<&Container> {
-    let spec = pod.spec.as_ref()?;
-    let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
-    all.find(|container| container.name == names::SIDECAR_CONTAINER)
 }
 
 /// Without both hooks a pod that anybody deletes loses requests (232 of 3,838 measured, DESIGN 6).

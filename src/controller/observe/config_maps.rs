@@ -2,15 +2,23 @@
 //!
 //! **Invariant:** only digests leave this module for the machine and the status, never data.
 
-use crate::api::{LastKnownGood, RestartHistory, RestartRequest, Snapshot, SnapshotEntry, SnapshotSource, names};
-use crate::controller::context::{Context, call};
+use crate::api::bounds::CONFIG_MAPS;
+use crate::api::{ConfigMapRef, LastKnownGood, RestartHistory, RestartRequest, SnapshotEntry, SnapshotSource, names};
+use crate::controller::contents::Seen;
+use crate::controller::context::Context;
 use crate::controller::error::Error;
-use crate::controller::facts::{ConfigMapFacts, digest};
-use crate::controller::gitops;
+use crate::controller::facts::ConfigMapFacts;
 use crate::controller::workload::Workload;
-use crate::machine::{ConfigMapView, Content};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec};
-use kube::api::Api;
+use crate::machine::{ConfigMapView, Content, Copied};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use std::sync::Arc;
+
+/// The most that is copied for one restart. Each run whose configuration is new adds as much to the cluster's store, which
+/// holds 2 to 8 GiB as a rule, and as many copies are kept as the history needs.
+pub const MOST_BYTES: usize = 16 << 20;
+/// ConfigMaps that are looked at together.
+const AT_ONCE: usize = 4;
 
 /// A ConfigMap that the restart is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +28,8 @@ pub struct Wanted {
     from: Option<String>,
     /// The pods start without it.
     pub optional: bool,
+    /// The pod template refers to it.
+    pub referred: bool,
 }
 
 /// What was read, and the names of what does not exist.
@@ -28,6 +38,19 @@ pub struct Read {
     pub found: Vec<ConfigMapFacts>,
     /// What does not exist and should.
     pub missing: Vec<String>,
+}
+
+/// The ConfigMaps of a namespace: what they hold, and never more than one of them at a time.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    ctx: &'a Context,
+    namespace: &'a str,
+}
+
+impl Place<'_> {
+    async fn get(&self, name: &str) -> Result<Option<Arc<Seen>>, Error> {
+        get(self.ctx, self.namespace, name).await
+    }
 }
 
 /// Reads all of them. Once the status records the copies, those entries rule.
@@ -39,81 +62,99 @@ pub async fn read(
     history: Option<&RestartHistory>,
     workload_uid: &str,
 ) -> Result<Read, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), namespace);
+    let place = Place { ctx, namespace };
     let mut read = Read { found: vec![], missing: vec![] };
     if let Some(snapshot) = request.status.as_ref().and_then(|status| status.snapshot.as_ref()) {
-        recorded(&api, snapshot, &mut read).await?;
+        let template = of_template(workload);
+        for entries in snapshot.config_maps.chunks(AT_ONCE) {
+            let maps = try_join_all(entries.iter().map(|entry| recorded(place, entry))).await?;
+            let referred = |map: ConfigMapFacts| ConfigMapFacts { referred: refers(&template, &map.entry.name), ..map };
+            read.found.extend(maps.into_iter().map(referred));
+        }
         return Ok(read);
     }
     for wanted in wanted(request, workload) {
-        one(&api, &wanted, history, workload_uid, &mut read).await?;
+        // Check refuses them all for it; the rest need not be read.
+        if read.found.len() > CONFIG_MAPS || bytes(&read.found) > MOST_BYTES {
+            break;
+        }
+        one(place, &wanted, history, workload_uid, &mut read).await?;
     }
     Ok(read)
 }
 
-/// A ConfigMap, if it exists.
-pub async fn get(api: &Api<ConfigMap>, name: &str) -> Result<Option<ConfigMap>, Error> {
-    call(format!("read ConfigMap {name}"), api.get_opt(name)).await
+/// Length of what the ConfigMaps hold and of what is to be promoted onto them: what is copied at most.
+#[must_use]
+pub fn bytes(maps: &[ConfigMapFacts]) -> usize {
+    maps.iter().flat_map(|map| [&map.live, &map.from]).flatten().map(|seen| seen.bytes).sum()
 }
 
-async fn recorded(api: &Api<ConfigMap>, snapshot: &Snapshot, read: &mut Read) -> Result<(), Error> {
-    for entry in &snapshot.config_maps {
-        let live = get(api, &entry.name).await?;
-        let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
-        let digest = live.as_ref().map(digest).unwrap_or_default();
-        let entry = entry.clone();
-        read.found.push(ConfigMapFacts { entry, optional: false, live, from: None, digest, snapshot, candidate });
+/// What a ConfigMap holds, if it exists. The API server takes any text for the name in a pod template; what is no name names
+/// none.
+pub async fn get(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Arc<Seen>>, Error> {
+    if !names::is_subdomain(name) {
+        return Ok(None);
     }
-    Ok(())
+    ctx.contents.look(&ctx.reader, namespace, name).await
+}
+
+async fn recorded(place: Place<'_>, entry: &SnapshotEntry) -> Result<ConfigMapFacts, Error> {
+    let (live, snapshot) = (place.get(&entry.name).await?, place.get(&entry.snapshot).await?);
+    // Most often there is nothing new, and both are one.
+    let candidate =
+        if entry.candidate == entry.snapshot { snapshot.clone() } else { place.get(&entry.candidate).await? };
+    let digest = live.as_ref().map(|live| live.sha256.clone()).unwrap_or_default();
+    let entry = entry.clone();
+    Ok(ConfigMapFacts { entry, optional: false, referred: false, live, from: None, digest, snapshot, candidate })
 }
 
 async fn one(
-    api: &Api<ConfigMap>,
+    place: Place<'_>,
     wanted: &Wanted,
     history: Option<&RestartHistory>,
     workload_uid: &str,
     read: &mut Read,
 ) -> Result<(), Error> {
-    let Some(live) = get(api, &wanted.name).await? else {
+    let Some(live) = place.get(&wanted.name).await? else {
         if !wanted.optional {
             read.missing.push(wanted.name.clone());
         }
         return Ok(());
     };
     let from = match &wanted.from {
-        Some(from) => get(api, from).await?,
+        Some(from) => place.get(from).await?,
         None => None,
     };
     if let (Some(name), None) = (&wanted.from, &from) {
         read.missing.push(name.clone());
         return Ok(());
     }
+    // What the pods do not start on cannot have made them fail: it is never put back for that, and needs no earlier copy.
     let good = history
+        .filter(|_| wanted.referred)
         .and_then(|history| history.status.as_ref())
         .and_then(|status| status.last_known_good.iter().find(|good| good.config_map == wanted.name));
     let good = match good {
-        Some(good) => get(api, &good.snapshot).await?.filter(|copy| digest(copy) == good.sha256).map(|_| good),
+        Some(good) => place.get(&good.snapshot).await?.filter(|copy| copy.sha256 == good.sha256).map(|_| good),
         None => None,
     };
-    let entry = entry(&wanted.name, &live, from.as_ref(), good, workload_uid);
-    let (snapshot, candidate) = (get(api, &entry.snapshot).await?, get(api, &entry.candidate).await?);
-    let digest = digest(&live);
-    let optional = wanted.optional;
-    read.found.push(ConfigMapFacts { entry, optional, live: Some(live), from, digest, snapshot, candidate });
+    let entry = entry(&wanted.name, &live, from.as_deref(), good, workload_uid);
+    let (optional, referred, live) = (wanted.optional, wanted.referred, Some(live));
+    read.found.push(ConfigMapFacts { optional, referred, live, from, ..recorded(place, &entry).await? });
     Ok(())
 }
 
 /// What a promoted ConfigMap goes back to is what it held; one edited in place goes back to last-known-good (DESIGN 3).
 pub fn entry(
     name: &str,
-    live: &ConfigMap,
-    from: Option<&ConfigMap>,
+    live: &Seen,
+    from: Option<&Seen>,
     good: Option<&LastKnownGood>,
     workload_uid: &str,
 ) -> SnapshotEntry {
-    let at_request = digest(live);
+    let at_request = live.sha256.clone();
     let copy = |sha256: &str| names::generated(name, "ConfigMap", workload_uid, sha256);
-    let candidate_sha256 = from.map_or_else(|| at_request.clone(), digest);
+    let candidate_sha256 = from.map_or_else(|| at_request.clone(), |from| from.sha256.clone());
     let (snapshot, sha256, source) = match good {
         Some(good) if from.is_none() => (good.snapshot.clone(), good.sha256.clone(), SnapshotSource::LastKnownGood),
         Some(good) if good.sha256 == at_request => {
@@ -136,7 +177,11 @@ pub fn entry(
 /// The machine's view of one, and who else runs on it.
 #[must_use]
 pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapView {
-    let holds = |copy: Option<&ConfigMap>, sha256: &str| copy.is_some_and(|copy| digest(copy) == sha256);
+    let state = |copy: Option<&Arc<Seen>>, sha256: &str| match copy {
+        None => Copied::Absent,
+        Some(copy) if copy.sha256 == sha256 => Copied::Held,
+        Some(_) => Copied::Altered,
+    };
     let entry = &facts.entry;
     let content = match &facts.live {
         None => Content::Missing,
@@ -144,21 +189,31 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
         Some(_) if facts.digest == entry.candidate_sha256 => Content::Candidate,
         Some(_) => Content::Other,
     };
-    let copied =
-        holds(facts.snapshot.as_ref(), &entry.sha256) && holds(facts.candidate.as_ref(), &entry.candidate_sha256);
-    let applied_by = facts.live.as_ref().and_then(|live| gitops::applied_by(&live.metadata)).map(str::to_owned);
-    ConfigMapView { entry: entry.clone(), copied, content, shared_with, applied_by }
+    let snapshot = state(facts.snapshot.as_ref(), &entry.sha256);
+    let candidate = state(facts.candidate.as_ref(), &entry.candidate_sha256);
+    let applied_by = facts.live.as_ref().and_then(|live| live.applied_by).map(str::to_owned);
+    ConfigMapView { entry: entry.clone(), snapshot, candidate, content, shared_with, applied_by }
 }
 
 /// What the request names, or all that the pod template refers to.
 pub fn wanted(request: &RestartRequest, workload: Option<&Workload>) -> Vec<Wanted> {
-    if let Some(named) = &request.spec.config.config_maps {
-        return named
-            .iter()
-            .map(|map| Wanted { name: map.name.clone(), from: map.from.clone(), optional: false })
-            .collect();
-    }
+    let template = of_template(workload);
+    let Some(named) = &request.spec.config.config_maps else { return template };
+    let wanted = |map: &ConfigMapRef| Wanted {
+        name: map.name.clone(),
+        from: map.from.clone(),
+        optional: false,
+        referred: refers(&template, &map.name),
+    };
+    named.iter().map(wanted).collect()
+}
+
+fn of_template(workload: Option<&Workload>) -> Vec<Wanted> {
     workload.and_then(Workload::pod_spec).map(referenced).unwrap_or_default()
+}
+
+fn refers(template: &[Wanted], name: &str) -> bool {
+    template.iter().any(|wanted| wanted.name == name)
 }
 
 /// Volumes, projected volumes, `envFrom` and `valueFrom`, each ConfigMap once.
@@ -168,7 +223,7 @@ fn referenced(spec: &PodSpec) -> Vec<Wanted> {
         let optional = optional.unwrap_or(false);
         match all.iter_mut().find(|wanted| wanted.name == name) {
             Some(known) => known.optional &= optional,
-            None => all.push(Wanted { name: name.to_owned(), from: None, optional }),
+            None => all.push(Wanted { name: name.to_owned(), from: None, optional, referred: true }),
         }
     };
     for volume in spec.volumes.iter().flatten() {
@@ -210,19 +265,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn map(value: &str) -> ConfigMap {
-        serde_json::from_value(json!({"metadata": {"name": "web"}, "data": {"key": value}})).unwrap()
+    fn map(value: &str) -> Seen {
+        let map = json!({"metadata": {"name": "web"}, "data": {"key": value}});
+        Seen::of(&serde_json::from_value(map).unwrap())
     }
 
-    #[test]
-    fn the_digest_covers_data_and_binary_data_and_nothing_else() {
-        let labelled: ConfigMap =
-            serde_json::from_value(json!({"metadata": {"name": "other", "labels": {"a": "b"}}, "data": {"key": "x"}}))
-                .unwrap();
-        assert_eq!(digest(&map("x")), digest(&labelled));
-        assert_ne!(digest(&map("x")), digest(&map("y")));
-        let binary: ConfigMap = serde_json::from_value(json!({"binaryData": {"key": "eA=="}})).unwrap();
-        assert_ne!(digest(&map("x")), digest(&binary));
+    fn digest(seen: &Seen) -> String {
+        seen.sha256.clone()
     }
 
     #[test]

@@ -2,14 +2,12 @@
 //!
 //! **Invariant:** pure; a copy that does not exist is never the reason of anything but a refusal before the first write.
 
+use crate::api::bounds::CONFIG_MAPS;
 use crate::api::{Code, SnapshotSource};
 use crate::controller::config::Restart;
 use crate::controller::facts::{ConfigMapFacts, Facts};
 use crate::controller::observe::check::{Finding, verdict};
-use crate::controller::observe::validate;
-
-/// Bound of `status.snapshot.configMaps`.
-const MOST_CONFIG_MAPS: usize = 64;
+use crate::controller::observe::config_maps::{MOST_BYTES, bytes};
 
 /// The first reason that the configuration gives why the restart may not begin.
 pub fn check(facts: &Facts, limits: &Restart) -> Finding {
@@ -20,15 +18,7 @@ pub fn check(facts: &Facts, limits: &Restart) -> Finding {
         );
         return verdict(Code::BackupFailed, message);
     }
-    if facts.config.len() > MOST_CONFIG_MAPS {
-        return verdict(
-            Code::InvalidSpec,
-            format!(
-                "the pod template refers to {} ConfigMaps, more than the {MOST_CONFIG_MAPS} that a status can record; name those that matter in spec.config.configMaps",
-                facts.config.len()
-            ),
-        );
-    }
+    within_bounds(&facts.config)?;
     let immutable = |map: &&ConfigMapFacts| map.live.as_ref().and_then(|live| live.immutable) == Some(true);
     if let Some(map) = facts.config.iter().filter(|map| map.entry.promoted).find(immutable) {
         return verdict(
@@ -40,8 +30,44 @@ pub fn check(facts: &Facts, limits: &Restart) -> Finding {
         );
     }
     unchanged(facts)?;
-    let broken = facts.config.iter().find_map(validate::invalid);
+    let broken = facts.config.iter().find_map(invalid);
     broken.map_or(Ok(()), |message| verdict(Code::ValidationFailed, message))
+}
+
+/// What is copied, and so what a pass looks at, has an end.
+fn within_bounds(maps: &[ConfigMapFacts]) -> Finding {
+    let what_to_do = "name those that matter in spec.config.configMaps";
+    if maps.len() > CONFIG_MAPS {
+        let message = format!(
+            "the pod template refers to more ConfigMaps than the {CONFIG_MAPS} that a status can record; {what_to_do}"
+        );
+        return verdict(Code::InvalidSpec, message);
+    }
+    if bytes(maps) > MOST_BYTES {
+        let (first, last) = (maps.first(), maps.last());
+        let name = |map: Option<&ConfigMapFacts>| map.map(|map| map.entry.name.clone()).unwrap_or_default();
+        let message = format!(
+            "the {} ConfigMaps from {} to {} hold more than the {} MiB that the controller copies for one restart; \
+             {what_to_do}, or keep large files in a volume",
+            maps.len(),
+            name(first),
+            name(last),
+            MOST_BYTES >> 20,
+        );
+        return verdict(Code::InvalidSpec, message);
+    }
+    Ok(())
+}
+
+/// What does not parse of what new pods would start on, if anything.
+fn invalid(config: &ConfigMapFacts) -> Option<String> {
+    let candidate = config.candidate.as_ref().or(config.from.as_ref()).or(config.live.as_ref())?;
+    let (map, source, broken) = (&config.entry.name, &candidate.name, candidate.broken.as_ref()?);
+    let from = if config.entry.promoted && source != map { format!(" (from {source})") } else { String::new() };
+    Some(format!(
+        "key {} of ConfigMap {map}{from} does not parse: {}; correct it and apply another request",
+        broken.key, broken.place
+    ))
 }
 
 /// Without copies nothing is promoted, and nothing tells whether the configuration is what it was. A run that has its
@@ -115,6 +141,7 @@ mod tests {
         ConfigMapFacts {
             entry,
             optional: false,
+            referred: true,
             live: None,
             from: None,
             digest: digest.into(),

@@ -3,12 +3,13 @@
 //! **Invariant:** never judged by the Deployment's `availableReplicas` or `generation`, which an autoscaler and our own
 //! detaching move (DESIGN 3, cases decided).
 
-use crate::api::{StrategyType, TargetKind};
+use crate::api::{Step, TargetKind};
 use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::observe::ailments::{is_stuck, said, way_out};
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{endpoints, pods};
 use crate::controller::workload::Workload;
-use crate::machine::{Attachment, Gate, Pod, Role};
+use crate::machine::{Attachment, Gate, Pod, Replacement, Role};
 
 /// The gate, from the views of all pods.
 #[must_use]
@@ -20,15 +21,52 @@ pub fn gate(facts: &Facts, pods: &[Pod]) -> Gate {
     if let Some(message) = suspects.into_iter().find_map(|pod| pod.broken.clone()) {
         return Gate::Failing(message);
     }
-    missing(facts, &own).map_or(Gate::Open, Gate::Waiting)
+    let (excused, own): (Vec<&Pod>, Vec<&Pod>) = own.into_iter().partition(|pod| is_excused(facts, pod));
+    missing(facts, &own, excused.len(), stopping(facts, pods)).map_or(Gate::Open, Gate::Waiting)
 }
 
-/// What is missing until the workload's own pods are all there and serving, without a judgement of what went before.
-pub fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
+/// A pod that the run has passed over, and is not Ready, is not waited for; nor is one of the batch, which goes, and after a
+/// failure one that is as it was when the run began.
+fn is_excused(facts: &Facts, pod: &Pod) -> bool {
+    let status = facts.request.status.as_ref();
+    let goes_back = status.is_some_and(|status| status.step == Some(Step::Restoring));
+    let chosen = status.is_some_and(|status| status.pods.iter().any(|entry| entry.uid == pod.uid));
+    match pod.role {
+        Role::PassedOver => !pod.ready,
+        Role::Planned => !pod.ready && (chosen && !pod.cordoned() || goes_back && pod.unready_at_start),
+        Role::New | Role::Again => false,
+    }
+}
+
+/// How many pods were terminating when the run began, are so still, and leave their place empty for as long.
+fn stopping(facts: &Facts, pods: &[Pod]) -> usize {
+    let own = |pod: &&Pod| pod.attachment == Attachment::Attached && pod.role == Role::PassedOver && !pod.alive();
+    match replacement(facts) {
+        Replacement::Anywhere => 0,
+        Replacement::InPlace | Replacement::InOrder => pods.iter().filter(own).count(),
+    }
+}
+
+/// How the workload's controller replaces a pod that goes.
+#[must_use]
+pub fn replacement(facts: &Facts) -> Replacement {
+    match &facts.workload {
+        Some(Workload::StatefulSet(set)) => {
+            let policy = set.spec.as_ref().and_then(|spec| spec.pod_management_policy.as_deref());
+            if policy == Some("Parallel") { Replacement::InPlace } else { Replacement::InOrder }
+        }
+        Some(Workload::DaemonSet { .. }) => Replacement::InPlace,
+        Some(Workload::Deployment { .. }) | None => Replacement::Anywhere,
+    }
+}
+
+/// What is missing until the workload's own pods are all there and serving, without a judgement of what went before;
+/// `excused` others are there and need not serve, and `stopping` ones leave their places empty until they are gone.
+pub fn missing(facts: &Facts, own: &[&Pod], excused: usize, stopping: usize) -> Option<String> {
     let Some(workload) = &facts.workload else { return Some("the workload does not exist".to_owned()) };
-    let wanted = workload.replicas();
-    if own.len() != wanted {
-        return Some(format!("{workload} has {} of {wanted} pods{}", own.len(), uncreated(facts, workload)));
+    let (wanted, there) = (workload.replicas(), own.len() + excused);
+    if there > wanted || there + stopping < wanted {
+        return Some(format!("{workload} has {there} of {wanted} pods{}", uncreated(facts, workload)));
     }
     let beyond = |pod: &&&Pod| facts.pod(&pod.uid).is_some_and(|of| workload.beyond(&of.pod.metadata));
     if let Some(pod) = own.iter().find(beyond) {
@@ -36,7 +74,7 @@ pub fn missing(facts: &Facts, own: &[&Pod]) -> Option<String> {
     }
     let unready =
         own.iter().find_map(|pod| facts.pod(&pod.uid).and_then(|facts_of| why_not_serving(facts, facts_of, pod)));
-    unready.or_else(|| unavailable(workload, wanted))
+    unready.or_else(|| unavailable(workload, wanted, excused + stopping))
 }
 
 fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> {
@@ -44,38 +82,11 @@ fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> 
         return Some(format!(
             "{} is not Ready{}",
             view.name,
-            said(facts, pod).map_or_else(String::new, |said| format!(": {said}"))
+            said(facts, &pod.pod).map_or_else(String::new, |said| format!(": {said}"))
         ));
     }
     let service = endpoints::missing_in(&facts.surroundings, pod)?;
     Some(format!("Service {service} does not show {} ready yet", view.name))
-}
-
-/// The cluster's own words on why a pod does not start: the scheduler's, or the kubelet's.
-fn said(facts: &Facts, pod: &PodFacts) -> Option<String> {
-    let status = pod.pod.status.as_ref()?;
-    let unscheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    if let Some(message) = unscheduled.and_then(|condition| condition.message.clone()) {
-        return Some(format!("{message}{}", way_out(facts)));
-    }
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let waiting = containers
-        .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
-        .find(|waiting| waiting.reason.is_some())?;
-    let reason = waiting.reason.clone().unwrap_or_default();
-    Some(waiting.message.as_ref().map_or_else(|| reason.clone(), |message| format!("{reason}: {message}")))
-}
-
-/// What to do where there is no room for one pod more.
-fn way_out(facts: &Facts) -> &'static str {
-    match facts.resolved.strategy {
-        StrategyType::Surge => "; strategy Rolling needs no room for one more pod",
-        StrategyType::Rolling => "",
-    }
 }
 
 /// Why no pod is created, such as a quota: a `ReplicaSet` says it in a condition, the other kinds in events alone.
@@ -96,10 +107,10 @@ fn uncreated(facts: &Facts, workload: &Workload) -> String {
     message.map_or_else(String::new, |message| format!(": {message}{}", way_out(facts)))
 }
 
-/// `minReadySeconds`, as the workload's own controller counts it.
-fn unavailable(workload: &Workload, wanted: usize) -> Option<String> {
+/// `minReadySeconds`, as the workload's own controller counts it; `excused` pods need not be available.
+fn unavailable(workload: &Workload, wanted: usize, excused: usize) -> Option<String> {
     let available = workload.available()?;
-    (available < wanted).then(|| format!("{available} of {wanted} pods have been Ready for minReadySeconds"))
+    (available + excused < wanted).then(|| format!("{available} of {wanted} pods have been Ready for minReadySeconds"))
 }
 
 /// What the restart has to wait for before it begins: a rollout of the workload's own, a pod that is starting, or one too
@@ -120,10 +131,13 @@ fn phase(pod: &PodFacts) -> Option<&str> {
 
 fn starting(facts: &Facts) -> Option<String> {
     let starting = |pod: &&PodFacts| {
-        !pod.terminating() && matches!(phase(pod), None | Some("Pending")) && !pods::foreign(facts, pod)
+        !pod.terminating()
+            && matches!(phase(pod), None | Some("Pending"))
+            && !pods::foreign(facts, pod)
+            && !is_stuck(facts, &pod.pod)
     };
     let pod = facts.pods.iter().find(starting)?;
-    let said = said(facts, pod).map_or_else(String::new, |said| format!(": {said}"));
+    let said = said(facts, &pod.pod).map_or_else(String::new, |said| format!(": {said}"));
     Some(format!("waiting for Pod {} to start{said}", pod.name()))
 }
 
@@ -143,15 +157,17 @@ mod tests {
     use crate::api::RestartRequest;
     use crate::controller::config::Restart;
     use crate::controller::facts::Surroundings;
+    use crate::controller::memory::Run;
     use crate::controller::observe::resolve::resolve;
     use serde_json::json;
+    use std::time::Instant;
 
     /// A StatefulSet of three, and its pods in these phases; one that ends is told to go.
     fn facts(phases: &[&str]) -> Facts {
         let set = json!({
             "metadata": {"name": "db", "uid": "set", "generation": 1},
             "spec": {"replicas": 3, "selector": {}, "template": {}},
-            "status": {"replicas": 3, "currentRevision": "a", "updateRevision": "a", "observedGeneration": 1},
+            "status": {"replicas": 3, "availableReplicas": 2, "currentRevision": "a", "updateRevision": "a", "observedGeneration": 1},
         });
         let workload = Workload::StatefulSet(Box::new(serde_json::from_value(set).unwrap()));
         let request = json!({"metadata": {"name": "one"}, "spec": {"targetRef": {"kind": "StatefulSet", "name": "db"}, "reason": "test"}});
@@ -170,6 +186,29 @@ mod tests {
         };
         let pods = phases.iter().enumerate().map(pod).collect();
         Facts { pods, ..Facts::new("shop", request, Some(workload), resolved) }
+    }
+
+    /// Three pods of a StatefulSet: Ready or not, and what the run has done with each.
+    fn judged(step: &str, pods: &[(bool, Role)]) -> Gate {
+        let mut facts = facts(&["Running"; 3][..pods.len()]);
+        facts.request.status = serde_json::from_value(json!({"phase": "Restarting", "step": step})).unwrap();
+        let view = |(index, (ready, role)): (usize, &(bool, Role))| {
+            let (run, now) = (&mut Run::default(), Instant::now());
+            let view = pods::view(&facts, &facts.pods[index], &[], run, now);
+            Pod { ready: *ready, role: *role, unready_at_start: true, ..view }
+        };
+        let views: Vec<Pod> = pods.iter().enumerate().map(view).collect();
+        gate(&facts, &views)
+    }
+
+    #[test]
+    fn what_was_passed_over_holds_up_nothing_and_what_is_to_be_replaced_does() {
+        let (well, new) = ((true, Role::Planned), (true, Role::New));
+        assert_eq!(judged("Reserving", &[well, new, (false, Role::PassedOver)]), Gate::Open);
+        assert!(matches!(judged("Reserving", &[well, new, (false, Role::Planned)]), Gate::Waiting(_)));
+        assert!(matches!(judged("Reserving", &[well, new, (false, Role::New)]), Gate::Waiting(_)));
+        assert_eq!(judged("Restoring", &[well, new, (false, Role::Planned)]), Gate::Open, "it is as it was");
+        assert!(matches!(judged("Reserving", &[well, new]), Gate::Waiting(_)), "a pod is missing");
     }
 
     #[test]

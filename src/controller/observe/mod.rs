@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here changes the cluster (an eviction with `dryRun` asks, it does not evict), and nothing
 //! after it can fail to read.
 
+mod ailments;
 pub mod baseline;
 mod budget;
 mod check;
@@ -11,6 +12,7 @@ mod configuration;
 mod endpoints;
 mod gate;
 mod hooks;
+mod neighbours;
 mod pods;
 mod read;
 mod resolve;
@@ -18,10 +20,9 @@ mod rollout;
 mod shared;
 mod surroundings;
 mod traffic;
-mod validate;
 mod workload;
 
-pub use check::Check;
+pub use check::{Check, Exceptions};
 
 use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
@@ -45,8 +46,9 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When the API server does not answer a read; nothing has been decided then.
 pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    let begun = Instant::now();
     match Box::pin(read::read(ctx, namespace, name)).await? {
-        Some(facts) => seen(ctx, facts).await.map(Some),
+        Some(facts) => seen(ctx, facts, begun).await.map(Some),
         None => Ok(None),
     }
 }
@@ -56,8 +58,9 @@ pub async fn observe(ctx: &Context, namespace: &str, name: &str) -> Result<Optio
 /// # Errors
 /// As [`observe`].
 pub async fn orphan(ctx: &Context, namespace: &str, history: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    let begun = Instant::now();
     match Box::pin(read::orphan(ctx, namespace, history)).await? {
-        Some(facts) => seen(ctx, facts).await.map(Some),
+        Some(facts) => seen(ctx, facts, begun).await.map(Some),
         None => Ok(None),
     }
 }
@@ -71,15 +74,29 @@ pub async fn preview(
     namespace: &str,
     request: RestartRequest,
     keys: Option<&Trusted>,
-) -> Result<(Facts, Vec<Check>, Option<String>), Error> {
+) -> Result<Preview, Error> {
     let facts = Box::pin(read::around(ctx, namespace, request)).await?;
     let limits = ctx.config.current();
     let checks = check::checks(&facts, &limits, keys);
     let hold = hold(&facts, &limits, true).map(|hold| hold.message);
-    Ok((facts, checks, hold))
+    let observed = view(&facts, &limits, &ctx.keys.trusted(), &mut Run::default(), Instant::now());
+    Ok(Preview { exceptions: Exceptions::new(&observed), facts, checks, hold })
 }
 
-async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
+/// What a restart would find.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Everything that was read.
+    pub facts: Facts,
+    /// Every check, in the order in which they decide.
+    pub checks: Vec<Check>,
+    /// What it would wait for before it begins.
+    pub hold: Option<String>,
+    /// What it would do with pods that are not Ready.
+    pub exceptions: Exceptions,
+}
+
+async fn seen(ctx: &Context, facts: Facts, begun: Instant) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
     let mut observed = view(&facts, &ctx.config.current(), &ctx.keys.trusted(), &mut run, Instant::now());
     if let (Some(message), true) = (ctx.admission.missing(), read::before_the_run(&facts.request)) {
@@ -88,7 +105,8 @@ async fn seen(ctx: &Context, facts: Facts) -> Result<(Facts, Observed), Error> {
     let batch: Vec<&Pod> =
         batch_of(&facts).iter().filter_map(|progress| observed.pod(&progress.uid)).filter(|pod| pod.alive()).collect();
     let step = observed.cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
-    observed.budget = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
+    let asked = budget::ask(ctx, &facts, step, &batch, &observed.gate).await?;
+    observed.budget = neighbours::turn(ctx, &facts, step, asked, begun);
     // A finished run has been forgotten; its last passes must not bring it back for as long as the process lives.
     if step != Step::Finished {
         ctx.memory.keep(facts.uid(), run);
@@ -105,9 +123,11 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
     let status = facts.request.status.clone().unwrap_or_default();
     let cursor = cursor(&status);
     let step = cursor.as_ref().map_or(Step::Queued, |cursor| cursor.step);
+    // First the step: what is remembered of pods is about one step.
+    let waited = run.in_step(step, now);
+    run.signs_with(keys.id());
     let mut pods: Vec<Pod> = facts.pods.iter().map(|pod| pods::view(facts, pod, &status.pods, run, now)).collect();
     let gate = gate::gate(facts, &pods);
-    let waited = run.in_step(step, now);
     if step == Step::Verifying {
         let own = pods.iter_mut().filter(|pod| pod.alive() && pod.attachment == Attachment::Attached);
         own.for_each(|pod| pod.lapsed = run.lapsed(&pod.uid, pod.ready));
@@ -126,9 +146,10 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
         config: config(facts),
         plan: PlanView {
             name: plan_name(&facts.request),
-            written: facts.plan.is_some(),
+            list: facts.plan.state(),
             again_name: again_name(&facts.request),
-            again_written: facts.again.is_some(),
+            again: facts.again.state(),
+            unready: facts.plan.pods().iter().filter(|pod| pod.unready && !pod.passed_over).count(),
         },
         deadline: if waited >= seconds(facts.request.spec.progress_deadline_seconds) {
             Deadline::Passed
@@ -141,6 +162,8 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
             Soak::Running
         },
         refusal: run.refusal.clone(),
+        trouble: run.trouble.clone(),
+        replacement: gate::replacement(facts),
         budget: Budget::NotAsked,
         ordered: matches!(facts.workload, Some(Workload::StatefulSet(_))),
         cursor,
@@ -220,9 +243,11 @@ fn held(facts: &Facts) -> Lock {
     }
 }
 
+/// A workload that is being deleted is as good as gone: with a foreground deletion its pods and our records go first.
 fn target(facts: &Facts, before: bool) -> Target {
     let Some(workload) = &facts.workload else { return Target::Gone };
-    if workload.uid() != facts.workload_uid() {
+    let deleted = workload.metadata().deletion_timestamp.is_some();
+    if workload.uid() != facts.workload_uid() || deleted && !before {
         return Target::Gone;
     }
     if !before && workload.revision() != Some(facts.resolved.revision.as_str()) {

@@ -3,19 +3,22 @@
 //! **Invariant:** pure but for the run's memory of its own clock; an answer that is missing is `Unknown`, never zero.
 
 use crate::api::{PodProgress, names};
-use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::facts::{Facts, List, PodFacts};
 use crate::controller::memory::Run;
-use crate::controller::observe::endpoints;
+use crate::controller::observe::{ailments, endpoints};
 use crate::controller::workload::Workload;
 use crate::machine::{self, Attachment, Drain, PlannedPod, Role};
 use crate::wire::InFlightReport;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use std::time::{Duration, Instant};
 
-/// A lease with less than this is renewed: 30 s granted, renewed every 10 s (DESIGN 3.7).
-const RENEW_BELOW: Duration = Duration::from_secs(20);
+/// A lease with less than this is renewed by a pass, if `leases` could not do it before: 30 s granted, renewed every 10 s
+/// (DESIGN 3.7).
+const RENEW_BELOW: Duration = Duration::from_secs(15);
 /// The longest quiet window, and the one for a pod that has seen no request lately (DESIGN 3.7).
 const LONGEST_QUIET: Duration = Duration::from_secs(15);
+/// What a kubelet is granted beyond the grace period, to report that a pod is gone.
+const TERMINATION_SLACK: Duration = Duration::from_secs(30);
 /// What a sidecar that does not answer is granted beyond `timeoutSeconds`, for the call itself.
 const SILENCE_SLACK: Duration = Duration::from_secs(5);
 
@@ -44,14 +47,28 @@ pub fn view(facts: &Facts, pod: &PodFacts, batch: &[PodProgress], run: &mut Run,
         restarted: restarts > listed(facts, pod.uid()).map_or(0, |listed| listed.restarts),
         lapsed: false,
         broken: broken(&pod.pod),
+        unready_at_start: listed(facts, pod.uid()).is_some_and(|listed| listed.unready),
+        unreachable: node.is_some_and(|node| facts.lost_nodes.contains(node)) || is_stuck_terminating(pod, run, now),
+        ailment: ailments::ailment(facts, &pod.pod),
     }
 }
 
+/// It has been seen terminating for longer than its grace period; this process's clock is asked, not the API server's.
+fn is_stuck_terminating(pod: &PodFacts, run: &mut Run, now: Instant) -> bool {
+    if !pod.terminating() {
+        return false;
+    }
+    let grace = u64::try_from(pod.pod.metadata.deletion_grace_period_seconds.unwrap_or(30)).unwrap_or(0);
+    run.terminating_for(pod.uid(), now) >= Duration::from_secs(grace) + TERMINATION_SLACK
+}
+
 fn role(facts: &Facts, uid: &str) -> Role {
-    let lists = |list: &Option<Vec<PlannedPod>>| list.iter().flatten().any(|planned| planned.uid == uid);
+    let lists = |list: &List| list.pods().iter().any(|planned| planned.uid == uid);
     let plan = facts.request.status.as_ref().and_then(|status| status.plan.as_ref());
     if lists(&facts.again) {
         Role::Again
+    } else if listed(facts, uid).is_some_and(|listed| listed.passed_over) {
+        Role::PassedOver
     } else if lists(&facts.plan) || plan.is_some_and(|plan| plan.late.iter().any(|late| late == uid)) {
         Role::Planned
     } else {
@@ -60,7 +77,7 @@ fn role(facts: &Facts, uid: &str) -> Role {
 }
 
 fn listed<'a>(facts: &'a Facts, uid: &str) -> Option<&'a PlannedPod> {
-    facts.plan.iter().flatten().find(|planned| planned.uid == uid)
+    facts.plan.pods().iter().find(|planned| planned.uid == uid)
 }
 
 /// The workload's selector selects the pod, and another workload has it.
@@ -141,24 +158,51 @@ fn drain(facts: &Facts, pod: &PodFacts, in_slices: bool, run: &mut Run, now: Ins
     if !pod.asked {
         return Drain::Open;
     }
-    let limits = Limits::new(facts, pod.report.as_ref());
-    let Some(report) = &pod.report else {
-        let silent_for = run.draining_for(pod.uid(), now);
-        return Drain::Unknown { overdue: silent_for >= limits.timeout + limits.shortest + SILENCE_SLACK };
-    };
+    let unready = run_unready(facts, pod.uid());
+    if unready && never_started(&pod.pod) {
+        return Drain::Unknown { overdue: true };
+    }
+    let limits = Limits::new(facts, pod.report.as_ref(), unready);
+    let Some(report) = &pod.report else { return silent(pod, &limits, run, now) };
     let Some(lease) = &report.lease else {
         run.gone_for(pod.uid(), true, now);
+        if run.refuses(pod.uid(), report) {
+            return silent(pod, &limits, run, now);
+        }
+        run.answered(pod.uid());
         return Drain::Open;
     };
+    run.answered(pod.uid());
     let draining_for = Duration::from_millis(lease.draining_for_millis).max(run.draining_for(pod.uid(), now));
     let gone_for = run.gone_for(pod.uid(), in_slices, now);
-    let silent_for = report.last_arrival_ago_millis.map_or(draining_for, Duration::from_millis);
     Drain::Cordoned {
         stale: Duration::from_millis(lease.remaining_millis) < RENEW_BELOW,
         in_flight: report.in_flight,
-        quiet: gone_for.min(silent_for) >= limits.quiet && draining_for >= limits.shortest,
+        quiet: limits.is_quiet(report, draining_for, gone_for),
         overdue: draining_for >= limits.shortest + limits.timeout,
     }
+}
+
+/// None of its app's containers has ever run: no request can have come, and its sidecar need not be asked.
+fn never_started(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().filter_map(|status| status.container_statuses.as_ref()).flatten();
+    let has_run = |container: &ContainerStatus| {
+        let ran = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+        container.restart_count > 0 || container.state.iter().chain(&container.last_state).any(ran)
+    };
+    !statuses.into_iter().any(has_run)
+}
+
+/// A sidecar that does not answer, or that answers and refuses to obey: after `timeoutSeconds` it is not waited for.
+fn silent(pod: &PodFacts, limits: &Limits, run: &mut Run, now: Instant) -> Drain {
+    let silent_for = run.silent_for(pod.uid(), now);
+    Drain::Unknown { overdue: silent_for >= limits.timeout + limits.shortest + SILENCE_SLACK }
+}
+
+/// The pod is on its way out because it was not Ready when the run began.
+fn run_unready(facts: &Facts, uid: &str) -> bool {
+    let pods = facts.request.status.iter().flat_map(|status| &status.pods);
+    pods.into_iter().any(|entry| entry.uid == uid && entry.unready)
 }
 
 /// The waits of one pod's drain.
@@ -166,15 +210,29 @@ struct Limits {
     quiet: Duration,
     shortest: Duration,
     timeout: Duration,
+    /// The pod has been out of its Services since before the run began.
+    unready: bool,
 }
 
 impl Limits {
-    fn new(facts: &Facts, report: Option<&InFlightReport>) -> Self {
+    /// A pod that was not Ready when the run began was sent nothing new for a while: `quietSeconds` are evidence enough.
+    fn new(facts: &Facts, report: Option<&InFlightReport>, unready: bool) -> Self {
         let seconds = |value: i32| Duration::from_secs(u64::try_from(value).unwrap_or(0));
         let asked = seconds(facts.resolved.quiet_seconds);
-        let quiet = quiet_window(report.and_then(|report| report.mean_gap_millis), asked);
+        let window = quiet_window(report.and_then(|report| report.mean_gap_millis), asked);
+        let quiet = if unready { asked } else { window };
         let timeout = seconds(facts.resolved.timeout_seconds).max(quiet + Duration::from_secs(1));
-        Self { quiet, shortest: seconds(facts.resolved.min_seconds), timeout }
+        let shortest = if unready { Duration::ZERO } else { seconds(facts.resolved.min_seconds) };
+        Self { quiet, shortest, timeout, unready }
+    }
+
+    /// Whether there has been no new request for long enough.
+    fn is_quiet(&self, report: &InFlightReport, draining_for: Duration, gone_for: Duration) -> bool {
+        let last = report.last_arrival_ago_millis.map(Duration::from_millis);
+        if self.unready {
+            return last.is_none_or(|last| last >= self.quiet);
+        }
+        gone_for.min(last.unwrap_or(draining_for)) >= self.quiet && draining_for >= self.shortest
     }
 }
 
@@ -188,6 +246,10 @@ fn quiet_window(mean_gap_millis: Option<u64>, asked: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{RestartRequest, Step};
+    use crate::controller::config::Restart;
+    use crate::controller::facts::Surroundings;
+    use crate::controller::observe::resolve::resolve;
     use serde_json::json;
 
     #[test]
@@ -198,6 +260,94 @@ mod tests {
         assert_eq!(quiet_window(Some(60_000), two), fifteen);
         assert_eq!(quiet_window(None, two), fifteen);
         assert_eq!(quiet_window(Some(10), Duration::from_secs(20)), Duration::from_secs(20));
+    }
+
+    fn facts(unready: bool) -> Facts {
+        let request = json!({
+            "metadata": {"name": "one"},
+            "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "reason": "test", "timeoutSeconds": 10},
+            "status": {"phase": "WaitingRequests", "step": "Draining",
+                "pods": [{"name": "a", "uid": "a", "state": "Draining", "unready": unready}]},
+        });
+        let request: RestartRequest = serde_json::from_value(request).unwrap();
+        let resolved = resolve(&request.spec, &Restart::default(), None, &Surroundings::default());
+        Facts::new("shop", request, None, resolved)
+    }
+
+    fn asked(report: Option<serde_json::Value>) -> PodFacts {
+        let status = json!({"containerStatuses": [{"name": "app", "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"running": {}}}]});
+        let pod = serde_json::from_value(json!({"metadata": {"name": "a", "uid": "a"}, "status": status})).unwrap();
+        let report = report.map(|report| serde_json::from_value(report).unwrap());
+        PodFacts { pod, asked: true, report, silence: String::new() }
+    }
+
+    fn report(lease: &serde_json::Value) -> serde_json::Value {
+        json!({"version": 1, "podUid": "a", "boot": "1", "challenge": "", "trustedKeys": ["old"], "inFlight": 0,
+            "terminating": false, "lease": lease})
+    }
+
+    /// findings-controller 14: the silence in Surging used up the drain's timeoutSeconds.
+    #[test]
+    fn a_short_silence_before_the_drain_uses_up_nothing_of_it() {
+        let (facts, mut run, start) = (facts(false), Run::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        run.in_step(Step::Surging, start);
+        assert_eq!(drain(&facts, &asked(None), true, &mut run, after(4)), Drain::Unknown { overdue: false });
+        assert_eq!(drain(&facts, &asked(Some(report(&json!(null)))), true, &mut run, after(7)), Drain::Open);
+        run.in_step(Step::Draining, after(20));
+        let lease = json!({"remainingMillis": 30_000, "drainingForMillis": 100, "newRequests": "Serve"});
+        let drained = drain(&facts, &asked(Some(report(&lease))), true, &mut run, after(21));
+        assert!(matches!(drained, Drain::Cordoned { overdue: false, .. }), "{drained:?}");
+        let drained = drain(&facts, &asked(Some(report(&lease))), true, &mut run, after(60));
+        assert!(matches!(drained, Drain::Cordoned { overdue: true, .. }), "the drain's own clock goes on: {drained:?}");
+    }
+
+    /// findings-controller 2: it answered that it holds no lease, and was asked to take one for ever.
+    #[test]
+    fn a_sidecar_that_refuses_is_as_one_that_does_not_answer() {
+        let (facts, mut run, start) = (facts(false), Run::default(), Instant::now());
+        let answer = || asked(Some(report(&json!(null))));
+        run.in_step(Step::Draining, start);
+        assert_eq!(drain(&facts, &answer(), true, &mut run, start), Drain::Open);
+        run.refused("a", answer().report.as_ref().unwrap());
+        let soon = start + Duration::from_secs(1);
+        assert_eq!(drain(&facts, &answer(), true, &mut run, soon), Drain::Unknown { overdue: false });
+        let late = soon + Duration::from_secs(60);
+        assert_eq!(drain(&facts, &answer(), true, &mut run, late), Drain::Unknown { overdue: true });
+    }
+
+    #[test]
+    fn a_pod_that_was_not_ready_when_the_run_began_is_quiet_as_soon_as_it_is_idle() {
+        let (mut run, start) = (Run::default(), Instant::now());
+        run.in_step(Step::Draining, start);
+        let lease = json!({"remainingMillis": 30_000, "drainingForMillis": 100, "newRequests": "Serve"});
+        let mut seen = |unready: bool, last: serde_json::Value| {
+            let mut report = report(&lease);
+            report["lastArrivalAgoMillis"] = last;
+            match drain(&facts(unready), &asked(Some(report)), false, &mut run, start) {
+                Drain::Cordoned { quiet, .. } => quiet,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(seen(true, json!(null)) && seen(true, json!(5_000)));
+        assert!(!seen(true, json!(500)), "quietSeconds are asked for");
+        assert!(!seen(false, json!(null)) && !seen(false, json!(5_000)), "others have just left their Services");
+        let never = PodFacts { pod: serde_json::from_value(json!({"metadata": {"uid": "a"}})).unwrap(), ..asked(None) };
+        assert_eq!(drain(&facts(true), &never, false, &mut run, start), Drain::Unknown { overdue: true });
+    }
+
+    #[test]
+    fn a_pod_that_is_terminating_for_longer_than_its_grace_period_is_not_awaited() {
+        let (mut run, start) = (Run::default(), Instant::now());
+        let metadata =
+            json!({"uid": "a", "deletionTimestamp": "2026-11-29T10:00:00Z", "deletionGracePeriodSeconds": 40});
+        let pod = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        let pod = PodFacts { pod, ..asked(None) };
+        assert!(!is_stuck_terminating(&pod, &mut run, start));
+        assert!(!is_stuck_terminating(&pod, &mut run, start + Duration::from_secs(69)));
+        assert!(is_stuck_terminating(&pod, &mut run, start + Duration::from_secs(70)));
+        assert!(!is_stuck_terminating(&asked(None), &mut run, start));
     }
 
     #[test]

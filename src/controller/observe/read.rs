@@ -3,10 +3,10 @@
 //! **Invariant:** no cache (but for whose turn it is): a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
-use crate::api::{ActiveRun, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step};
+use crate::api::{ActiveRun, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{Facts, PodFacts};
+use crate::controller::facts::{Facts, List, PodFacts, Surroundings};
 use crate::controller::objects::{again_name, history_name, plan_name, run_generation};
 use crate::controller::observe::{config_maps, hooks, pods, resolve, shared, surroundings, workload};
 use crate::controller::workload::Workload;
@@ -66,6 +66,9 @@ async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool
 
 /// Everything around a request.
 pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest) -> Result<Facts, Error> {
+    if request.spec.misnamed().is_some() {
+        return Ok(of_no_workload(ctx, namespace, request));
+    }
     let (plan_name, again_name) = (plan_name(&request), again_name(&request));
     let (workload, around, namespace_terminating, leaving_nodes, plan, again) = futures::try_join!(
         workload::read(ctx, namespace, &request.spec.target_ref),
@@ -104,6 +107,7 @@ pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest)
         missing_config_maps: config.missing,
         ..Facts::new(namespace, request, workload, resolved)
     };
+    facts.lost_nodes = surroundings::lost_nodes(ctx, &facts).await?;
     facts.hooks = hooks::read(ctx, &facts).await?;
     facts.bad_hook = hooks::bad(ctx, &facts).await?;
     if before_the_run(&facts.request) {
@@ -112,6 +116,13 @@ pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest)
     facts.shared = shared::read(ctx, &facts).await?;
     ask_sidecars(ctx, &mut facts).await;
     Ok(facts)
+}
+
+/// What is no name names nothing that could be read, and Check says so.
+fn of_no_workload(ctx: &Context, namespace: &str, request: RestartRequest) -> Facts {
+    let none = Surroundings::default();
+    let resolved = resolve::resolve(&request.spec, &ctx.config.current(), None, &none);
+    Facts { triggered: request.triggered(), ..Facts::new(namespace, request, None, resolved) }
 }
 
 /// The ConfigMaps, unless nothing is to be copied.
@@ -137,15 +148,16 @@ pub fn before_the_run(request: &RestartRequest) -> bool {
     matches!(step, None | Some(Step::Queued | Step::Preparing | Step::PreHooks))
 }
 
-async fn list(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Vec<PlannedPod>>, Error> {
+async fn list(ctx: &Context, namespace: &str, name: &str) -> Result<List, Error> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.reader.clone(), namespace);
-    let Some(map) = call(format!("read the list of pods {namespace}/{name}"), api.get_opt(name)).await? else {
-        return Ok(None);
-    };
-    let text = map.data.as_ref().and_then(|data| data.get("pods")).map_or("", String::as_str);
-    let pods = serde_json::from_str(text)
-        .map_err(|error| Error::Internal(format!("the list of pods {namespace}/{name} cannot be read: {error}")))?;
-    Ok(Some(pods))
+    let map = call(format!("read the list of pods {namespace}/{name}"), api.get_opt(name)).await?;
+    Ok(map.map_or(List::Absent, |map| pods_in(&map)))
+}
+
+fn pods_in(map: &ConfigMap) -> List {
+    let text = map.data.as_ref().and_then(|data| data.get("pods"));
+    let pods: Option<Vec<PlannedPod>> = text.and_then(|text| serde_json::from_str(text).ok());
+    pods.map_or(List::Altered, List::Written)
 }
 
 async fn terminating(ctx: &Context, namespace: &str, request: &RestartRequest) -> Result<bool, Error> {
@@ -218,8 +230,10 @@ fn pin(request: &mut RestartRequest, history: Option<&RestartHistory>) {
 
 /// Asks the sidecars that the step depends on, all at once.
 async fn ask_sidecars(ctx: &Context, facts: &mut Facts) {
-    let wanted: BTreeMap<&str, &PodFacts> =
-        facts.pods.iter().filter(|pod| matters(facts, pod)).map(|pod| (pod.uid(), pod)).collect();
+    let (wanted, without): (Vec<&PodFacts>, Vec<&PodFacts>) =
+        facts.pods.iter().filter(|pod| matters(facts, pod)).partition(|pod| pod.sidecar().is_some());
+    let without: Vec<String> = without.into_iter().map(|pod| pod.uid().to_owned()).collect();
+    let wanted: BTreeMap<&str, &PodFacts> = wanted.into_iter().map(|pod| (pod.uid(), pod)).collect();
     let calls =
         wanted.into_values().map(|pod| async move { (ctx.sidecars.of_pod(&pod.pod).await, pod.uid().to_owned()) });
     let answers = join_all(calls).await;
@@ -233,6 +247,11 @@ async fn ask_sidecars(ctx: &Context, facts: &mut Facts) {
                 pod.silence = error.to_string();
             }
         }
+    }
+    // Nothing listens there: a call would only take a place, for two seconds where packets are dropped.
+    for pod in facts.pods.iter_mut().filter(|pod| without.iter().any(|uid| uid == pod.uid())) {
+        pod.asked = true;
+        pod.silence = format!("it has no container {}", names::SIDECAR_CONTAINER);
     }
 }
 
@@ -257,6 +276,17 @@ fn matters(facts: &Facts, pod: &PodFacts) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_list_that_holds_something_else_is_altered_and_no_error() {
+        let map = |data: serde_json::Value| serde_json::from_value(json!({"data": data})).unwrap();
+        let pod = PlannedPod { name: "a".into(), uid: "1".into(), restarts: 2, unready: false, passed_over: false };
+        let written = map(json!({"pods": r#"[{"name": "a", "uid": "1", "restarts": 2}]"#}));
+        assert_eq!(pods_in(&written), List::Written(vec![pod]), "as an earlier version wrote it");
+        for other in [json!({}), json!({"pods": "none"}), json!({"pods": "[{}]"})] {
+            assert_eq!(pods_in(&map(other.clone())), List::Altered, "{other}");
+        }
+    }
 
     #[test]
     fn a_run_without_its_request_is_one_that_is_being_deleted() {

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** pure; once recorded in the status the recorded values rule.
 
+use crate::api::bounds::PARALLEL;
 use crate::api::parallel::of_replicas;
 use crate::api::{Resolved, RestartRequestSpec, StrategyType, TargetKind};
 use crate::controller::config::Restart;
@@ -45,12 +46,12 @@ fn strategy(spec: &RestartRequestSpec) -> StrategyType {
     }
 }
 
-/// What is asked for, else a Deployment's `maxSurge`, else one.
+/// What is asked for, else a Deployment's `maxSurge`, else one; never more than a status records.
 fn max_parallel(spec: &RestartRequestSpec, workload: &Workload) -> i32 {
     let asked = spec.strategy.as_ref().and_then(|strategy| strategy.max_parallel.as_ref());
     let surge = || workload.deployment()?.spec.as_ref()?.strategy.as_ref()?.rolling_update.as_ref()?.max_surge.as_ref();
     let replicas = i32::try_from(workload.replicas()).unwrap_or(i32::MAX);
-    asked.or_else(surge).map_or(1, |value| of_replicas(value, replicas)).max(1)
+    asked.or_else(surge).map_or(1, |value| of_replicas(value, replicas)).clamp(1, PARALLEL)
 }
 
 /// Clients may know its pods by the names of a headless Service: one that selects them, or the StatefulSet's own.
@@ -108,7 +109,9 @@ mod tests {
         }
         assert_eq!(strategy(&asked("Deployment", &none)), StrategyType::Surge);
         assert_eq!(strategy(&asked("Deployment", &json!({"type": "Rolling"}))), StrategyType::Rolling);
-        assert_eq!(max_parallel(&asked("StatefulSet", &json!({"maxParallel": "50%"})), &set), 2);
+        let half = asked("StatefulSet", &json!({"maxParallel": "50%"}));
+        assert_eq!(max_parallel(&half, &set), 2);
+        assert_eq!(max_parallel(&half, &stateful_set(9000)), PARALLEL, "a status records no larger batch");
     }
 
     #[test]

@@ -5,8 +5,11 @@
 use crate::api::{RestartRequest, Step, StrategyType, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
-use crate::controller::facts::{Facts, Surroundings};
+use crate::controller::facts::{Facts, PodFacts, Surroundings};
+use crate::controller::observe::{pods, read};
+use crate::controller::slim;
 use crate::controller::workload::Workload;
+use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -16,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::api::{Api, ListParams};
 use kube::core::{NamespaceResourceScope, Selector, SelectorExt as _};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 async fn all<K>(ctx: &Context, namespace: &str, what: &str) -> Result<Vec<K>, Error>
@@ -24,7 +27,7 @@ where
     K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
-    Ok(call(format!("list {what} in {namespace}"), api.list(&ListParams::default())).await?.items)
+    slim::all(&api, ListParams::default(), &format!("list {what} in {namespace}"), |_| {}).await
 }
 
 /// Services, slices and budgets.
@@ -54,6 +57,35 @@ pub async fn leaving_nodes(ctx: &Context, request: &RestartRequest) -> Result<Ve
         }
         Err(error) => Err(error),
     }
+}
+
+/// Names of nodes that are not Ready, of those that the workload's pods which are not Ready are on: a healthy workload
+/// costs no read. Who may not read nodes knows of none.
+pub async fn lost_nodes(ctx: &Context, facts: &Facts) -> Result<Vec<String>, Error> {
+    // A pod that was born in the run is on a node that took it a moment ago.
+    let known = |pod: &&PodFacts| {
+        let before = read::before_the_run(&facts.request);
+        before || facts.plan.pods().iter().any(|planned| planned.uid == pod.uid())
+    };
+    let ill = facts.pods.iter().filter(|pod| pod.terminating() || !pods::is_ready(&pod.pod)).filter(known);
+    let nodes: BTreeSet<&str> = ill.filter_map(|pod| pod.pod.spec.as_ref()?.node_name.as_deref()).collect();
+    let asked = nodes.into_iter().map(async |node| Ok::<_, Error>(is_lost(ctx, node).await?.then(|| node.to_owned())));
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+async fn is_lost(ctx: &Context, name: &str) -> Result<bool, Error> {
+    let api: Api<Node> = Api::all(ctx.reader.clone());
+    match call(format!("read Node {name}"), api.get_opt(name)).await {
+        Ok(node) => Ok(node.is_none_or(|node| !is_node_ready(&node))),
+        Err(error) if error.is_refusal() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Its condition Ready; Unknown means that its kubelet is not heard.
+fn is_node_ready(node: &Node) -> bool {
+    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// What speaks against detaching, looked for before the run begins.

@@ -7,6 +7,7 @@ use crate::api::{TargetKind, TargetRef, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::PodFacts;
+use crate::controller::slim;
 use crate::controller::workload::{Workload, ordinal, selected};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -74,7 +75,7 @@ where
     let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
     let name = owner.name.as_deref().unwrap_or_default();
     let what = format!("list {} of {namespace}/{name}", K::plural(&()));
-    let mut all = call(what, api.list(&selected(selector))).await?.items;
+    let mut all = slim::all(&api, selected(selector), &what, |_| {}).await?;
     all.retain(|object| {
         let mut owners = object.meta().owner_references.iter().flatten();
         owners.any(|reference| Some(&reference.uid) == owner.uid.as_ref() && reference.controller == Some(true))
@@ -87,7 +88,7 @@ where
 pub async fn pods(ctx: &Context, namespace: &str, workload: Option<&Workload>) -> Result<Vec<PodFacts>, Error> {
     let api: Api<Pod> = Api::namespaced(ctx.reader.clone(), namespace);
     let params = workload.map_or_else(ListParams::default, |workload| selected(workload.selector()));
-    let mut all = call(format!("list pods in {namespace}"), api.list(&params)).await?.items;
+    let mut all = slim::all(&api, params, &format!("list pods in {namespace}"), slim::pod).await?;
     let detached = |pod: &Pod| annotated(pod, names::DETACHED_BY);
     all.retain(|pod| (workload.is_some() || detached(pod)) && !ended(pod));
     sort(workload.map(Workload::kind), &mut all);

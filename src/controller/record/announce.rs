@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn pod(name: &str, state: PodState) -> PodProgress {
-        PodProgress { name: name.into(), uid: format!("uid of {name}"), state }
+        PodProgress { name: name.into(), uid: format!("uid of {name}"), state, unready: false }
     }
 
     /// Reason, whether it warns, and the pod.

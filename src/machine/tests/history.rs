@@ -23,13 +23,16 @@ fn history_is_merged_and_never_dropped() {
     let mut status = RestartRequestStatus::default();
     for number in 0..500 {
         let now = Time(Timestamp::from_second(i64::try_from(number).unwrap()).unwrap());
-        let next = fold(&status, &change(number), Some(1), &now);
+        let next = fold(&status, &change(number), Some(1), &now).within_bounds();
         assert_eq!(entries(&next), entries(&status) + 1);
         assert!(next.history.len() <= 64);
         assert_eq!(next.history[0].started_at, Time(Timestamp::UNIX_EPOCH), "the beginning stays");
         assert!(next.history.iter().rev().skip(1).all(|entry| entry.finished_at.is_some()), "only the last is open");
         status = next;
     }
-    assert!(status.message.len() <= 2048 && status.history.iter().all(|entry| entry.message.len() <= 512));
+    assert!(
+        status.message.chars().count() <= 2048
+            && status.history.iter().all(|entry| entry.message.chars().count() <= 512)
+    );
     assert!(serde_json::to_vec(&status).unwrap().len() < 64 * 1024);
 }

@@ -4,7 +4,7 @@ use super::world::{Row, check, pod, run};
 use crate::api::HookState::{Ignored, Running, Succeeded};
 use crate::api::HookTime::{Post, Pre};
 use crate::api::{HookState, Step};
-use crate::machine::{Decision, HookRun, Lock, Observed, RefusedEffect, Role, Soak, Target, plan};
+use crate::machine::{Decision, HookRun, List, Lock, Observed, RefusedEffect, Role, Soak, Target, plan};
 
 fn failed() -> HookRun {
     HookRun::Failed("exit code 1".into())
@@ -15,7 +15,7 @@ fn copied() -> Observed {
     run(Step::Preparing, &[], vec![pod("a", Role::New)])
         .content(crate::machine::Content::Snapshot)
         .cursor_but(|cursor| cursor.plan = None)
-        .but(|observed| observed.plan.written = false)
+        .but(|observed| observed.plan.list = List::Absent)
 }
 
 fn before(seen: HookRun, noted: Option<HookState>) -> Observed {

@@ -10,5 +10,7 @@ mod pending;
 mod preparing;
 mod recovering;
 mod restarting;
+mod unready;
 mod waiting_requests;
+mod waits;
 mod world;

@@ -3,7 +3,7 @@
 use super::world::{Row, check, pod, run, unhealthy};
 use crate::api::PodState::Chosen;
 use crate::api::Step;
-use crate::machine::{Content, Observed, Pod, Role};
+use crate::machine::{Content, List, Observed, Pod, Role};
 
 fn begins(pods: Vec<Pod>) -> Observed {
     run(Step::Preparing, &[], pods).rolling()
@@ -50,7 +50,7 @@ fn once_more_what_serves_nobody_goes_first() {
             .content(Content::Snapshot)
             .but(|o| {
                 o.ordered = true;
-                o.plan.again_written = true;
+                o.plan.again = List::Written;
             })
             .cursor_but(|cursor| {
                 cursor.again = true;

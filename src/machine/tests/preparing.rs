@@ -2,7 +2,7 @@
 
 use super::world::{Row, check, pod, run};
 use crate::api::{Code, Step};
-use crate::machine::{Content, Lock, Observed, RefusedEffect, Role};
+use crate::machine::{Content, Copied, List, Lock, Observed, RefusedEffect, Role};
 
 /// Everything done but the beginning.
 fn ready() -> Observed {
@@ -18,7 +18,7 @@ fn unlisted() -> Observed {
 }
 
 fn uncopied() -> Observed {
-    unlisted().cursor_but(|cursor| cursor.snapshot = None).but(|o| o.plan.written = false)
+    unlisted().cursor_but(|cursor| cursor.snapshot = None).but(|o| o.plan.list = List::Absent)
 }
 
 #[test]
@@ -26,13 +26,13 @@ fn one_thing_comes_after_the_other() {
     let rows: Vec<Row> = vec![
         ("first the finalizer", uncopied().but(|o| o.finalizer = false).held_by(Lock::Free), "add finalizer"),
         ("then the lock", uncopied().held_by(Lock::Free), "take lock"),
-        ("then the copies", uncopied().but(|o| o.config[0].copied = false), "copy"),
+        ("then the copies", uncopied().but(|o| o.config[0].candidate = Copied::Absent), "copy"),
         ("which are recorded", uncopied(), "record Preparing/Preparing SnapshotTaken"),
-        ("then the list", unlisted().but(|o| o.plan.written = false), "write plan a+b"),
+        ("then the list", unlisted().but(|o| o.plan.list = List::Absent), "write plan a+b"),
         (
             "which takes detached pods that an earlier run left, and none of others or on the way out",
             unlisted().but(|o| {
-                o.plan.written = false;
+                o.plan.list = List::Absent;
                 o.pods = vec![
                     pod("a", Role::New).detached(),
                     pod("b", Role::New).foreign(),
@@ -123,8 +123,12 @@ fn what_stops_it_puts_back_a_promotion_and_nothing_else() {
             unpromoted().content(Content::Other),
             "record Preparing/Finishing RestoreConflict",
         ),
-        ("or the list", unpromoted().but(|o| o.plan.written = false), "record Preparing/Finishing Internal"),
-        ("also after the promotion", ready().but(|o| o.plan.written = false), "record Recovering/Restoring Internal"),
+        ("or the list", unpromoted().but(|o| o.plan.list = List::Absent), "record Preparing/Finishing Internal"),
+        (
+            "also after the promotion",
+            ready().but(|o| o.plan.list = List::Absent),
+            "record Recovering/Restoring Internal",
+        ),
         ("or deletes it", unpromoted().content(Content::Missing), "record Preparing/Finishing RestoreConflict"),
     ];
     check(rows);

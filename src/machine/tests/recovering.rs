@@ -3,7 +3,7 @@
 use super::world::{Row, check, outcome, pod, run, unhealthy};
 use crate::api::PodState::{Chosen, Draining, Expendable, Terminating};
 use crate::api::{Code, PodState, SnapshotSource, Step};
-use crate::machine::{Content, Observed, Pod, RefusedEffect, Role, Target};
+use crate::machine::{Content, List, Observed, Pod, RefusedEffect, Role, Target};
 
 fn old() -> Pod {
     pod("a", Role::Planned)
@@ -22,7 +22,7 @@ fn restoring(state: PodState, first: Pod, second: Pod) -> Observed {
 /// The replacement was chosen to go.
 fn putting_back(first: Pod, second: Pod) -> Observed {
     restoring(Chosen, first, second).cursor_but(|cursor| {
-        let entry = crate::api::PodProgress { name: "c".into(), uid: "c".into(), state: Expendable };
+        let entry = crate::api::PodProgress { name: "c".into(), uid: "c".into(), state: Expendable, unready: false };
         cursor.batch.push(entry);
     })
 }
@@ -158,7 +158,7 @@ fn pods_on_the_bad_configuration_are_replaced_once_more() {
                 cursor.again = true;
                 cursor.plan.as_mut().expect("a plan").again = Some("again".into());
             })
-            .but(|o| o.plan.again_written = true)
+            .but(|o| o.plan.again = List::Written)
     };
     let bad = || pod("c", Role::Again);
     let rows: Vec<Row> = vec![
@@ -170,12 +170,12 @@ fn pods_on_the_bad_configuration_are_replaced_once_more() {
         ),
         (
             "the list is recorded",
-            back(replacement()).but(|o| o.plan.again_written = true),
+            back(replacement()).but(|o| o.plan.again = List::Written),
             "record Recovering/Restoring ReplacingAgain a Chosen",
         ),
         (
             "a list that somebody deletes is written again",
-            again(replacement()).but(|o| o.plan.again_written = false),
+            again(replacement()).but(|o| o.plan.again = List::Absent),
             "write plan again c",
         ),
         ("they get their turn", again(bad()), "record Recovering/Surging Surging c Chosen"),

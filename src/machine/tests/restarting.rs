@@ -3,7 +3,7 @@
 use super::world::{Row, check, pod, run};
 use crate::api::PodState::{Chosen, Drained, Forced, Overdue, Terminating};
 use crate::api::{PodState, Step};
-use crate::machine::{Budget, Content, Lock, Observed, RefusedEffect, Role, Soak, Target};
+use crate::machine::{Budget, Content, List, Lock, Observed, RefusedEffect, Role, Soak, Target};
 
 fn surging(change: impl FnOnce(crate::machine::Pod) -> crate::machine::Pod) -> Observed {
     let pods = vec![change(pod("a", Role::Planned)), pod("b", Role::Planned), pod("c", Role::New)];
@@ -216,7 +216,7 @@ fn what_may_happen_at_any_time() {
         ),
         (
             "a list that somebody deleted ends the run: nobody knows who is left",
-            surging(Pod::detached).but(|o| o.plan.written = false),
+            surging(Pod::detached).but(|o| o.plan.list = List::Absent),
             "record Recovering/Restoring Internal a Chosen",
         ),
         ("another trigger waits for the end", surging(Pod::detached).but(|o| o.asked.triggered = true), "wait"),

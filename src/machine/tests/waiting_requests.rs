@@ -28,6 +28,8 @@ fn rolling_asks_for_leave_while_the_pod_serves() {
             "record WaitingRequests/Draining Draining a Draining",
         ),
         ("or refuses", reserving(old()).budget(Budget::Refused("0".into())), "wait"),
+        ("another run is first", reserving(old()).budget(Budget::Taken("b".into())), "wait"),
+        ("and has taken the other endpoints", reserving(old().last()).budget(Budget::Taken("b".into())), "wait"),
         (
             "until the deadline",
             reserving(old()).budget(Budget::Refused("0".into())).late(),

@@ -7,9 +7,9 @@ use crate::api::{
     SnapshotSource, Step, StrategyType, TimeoutPolicy,
 };
 use crate::machine::{
-    Asked, Attachment, Budget, ConfigMapView, Content, Cursor, Deadline, Decision, Drain, Effect, Gate, Handled, Hold,
-    HookRun, HookView, Lock, Observed, PlanView, Pod, PodRef, Refusal, RefusedEffect, Role, Soak, Target, Verdict,
-    plan,
+    Asked, Attachment, Budget, ConfigMapView, Content, Copied, Cursor, Deadline, Decision, Drain, Effect, Gate,
+    Handled, Hold, HookRun, HookView, List, Lock, Observed, PlanView, Pod, PodRef, Refusal, RefusedEffect, Replacement,
+    Role, Soak, Target, Verdict, plan,
 };
 
 /// A row: a sentence, what is seen, what is decided.
@@ -89,6 +89,9 @@ pub fn pod(name: &str, role: Role) -> Pod {
         restarted: false,
         lapsed: false,
         broken: None,
+        unready_at_start: false,
+        unreachable: false,
+        ailment: None,
     }
 }
 
@@ -107,6 +110,16 @@ impl Pod {
 
     pub(super) fn going(self) -> Self {
         Self { terminating: true, ready: false, in_slices: false, ..self }
+    }
+
+    /// It has not been Ready since the list was written.
+    pub(super) fn ailing(self) -> Self {
+        Self { unready_at_start: true, ..self.unready() }
+    }
+
+    /// Its node is not Ready.
+    pub(super) fn lost(self) -> Self {
+        Self { unreachable: true, ailment: Some("its node is not Ready".into()), ..self.unready() }
     }
 
     pub(super) fn last(self) -> Self {
@@ -158,7 +171,14 @@ pub fn config(content: Content) -> ConfigMapView {
         promoted: true,
         restored: false,
     };
-    ConfigMapView { entry, copied: true, content, shared_with: None, applied_by: None }
+    ConfigMapView {
+        entry,
+        snapshot: Copied::Held,
+        candidate: Copied::Held,
+        content,
+        shared_with: None,
+        applied_by: None,
+    }
 }
 
 /// What a request sees that nobody has looked at.
@@ -188,21 +208,33 @@ pub fn fresh(pods: Vec<Pod>) -> Observed {
         handled: None,
         hooks: vec![],
         config: vec![],
-        plan: PlanView { name: "plan".into(), written: false, again_name: "again".into(), again_written: false },
+        plan: PlanView {
+            name: "plan".into(),
+            list: List::Absent,
+            again_name: "again".into(),
+            again: List::Absent,
+            unready: 0,
+        },
         pods,
         ordered: false,
+        replacement: Replacement::Anywhere,
         gate: Gate::Open,
         budget: Budget::NotAsked,
         deadline: Deadline::Ahead,
         soak: Soak::Running,
         refusal: None,
+        trouble: None,
     }
 }
 
 /// What a run sees that has come to `step` with this batch, configuration promoted.
 pub fn run(step: Step, batch: &[(&str, PodState)], pods: Vec<Pod>) -> Observed {
-    let progress =
-        |(name, state): &(&str, PodState)| PodProgress { name: (*name).into(), uid: (*name).into(), state: *state };
+    let progress = |(name, state): &(&str, PodState)| PodProgress {
+        name: (*name).into(),
+        uid: (*name).into(),
+        state: *state,
+        unready: false,
+    };
     let config = config(Content::Candidate);
     let cursor = Cursor {
         step,
@@ -220,7 +252,7 @@ pub fn run(step: Step, batch: &[(&str, PodState)], pods: Vec<Pod>) -> Observed {
         finalizer: true,
         lock: Lock::Ours,
         config: vec![config],
-        plan: PlanView { written: true, ..fresh.plan.clone() },
+        plan: PlanView { list: List::Written, ..fresh.plan.clone() },
         ..fresh
     }
 }
@@ -269,6 +301,21 @@ impl Observed {
 
     pub(super) fn gate(self, gate: Gate) -> Self {
         self.but(|observed| observed.gate = gate)
+    }
+
+    /// The last effects could not be carried out.
+    pub(super) fn in_vain(self) -> Self {
+        self.but(|observed| observed.trouble = Some("to do it is not possible".into()))
+    }
+
+    /// The batch was chosen because it was not Ready when the run began.
+    pub(super) fn unready_first(self) -> Self {
+        self.cursor_but(|cursor| cursor.batch.iter_mut().for_each(|entry| entry.unready = true))
+    }
+
+    /// A StatefulSet, whose pods start in their order.
+    pub(super) fn in_order(self) -> Self {
+        self.rolling().but(|observed| (observed.ordered, observed.replacement) = (true, Replacement::InOrder))
     }
 
     pub(super) fn waiting(self) -> Self {

@@ -4,7 +4,7 @@
 # Starts a component and starts it again when it ends, as systemd would on a real node.
 start() { # NAME CMD...
   local name=$1; shift
-  supervise "$name" "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null &
+  supervise "$LOGS$name" "$@" >>"$RUN/log/$LOGS$name.log" 2>&1 </dev/null &
 }
 
 supervise() { # NAME CMD...
@@ -22,18 +22,17 @@ await() { # WHAT SECONDS CMD...
   local what=$1 end=$((SECONDS + $2)); shift 2
   until "$@" >/dev/null 2>&1; do
     [[ ! -e $RUN/failed ]] || return 1
-    ((SECONDS < end)) || { echo "$what did not come up" >"$RUN/failed"; return 1; }
+    ((SECONDS < end)) || { echo "$LOGS$what did not come up" >"$RUN/failed"; return 1; }
     sleep 0.1
   done
   echo "$what after $SECONDS s"
 }
 
-network() {
+network() { # DEVICE, which has the node's address
   ip link set lo up
-  ip link add node0 type bridge
-  ip addr add "$NODE_IP/24" dev node0
-  ip link set node0 up
-  ip route add default dev node0 # some clients look for one; it leads nowhere
+  ip addr add "$NODE_IP/24" dev "$1"
+  ip link set "$1" up
+  ip route add default dev "$1" # some clients look for one; it leads nowhere
   echo 1 >/proc/sys/net/ipv4/ip_forward
 }
 
@@ -50,39 +49,42 @@ private_files() {
   mount -n -t proc proc /proc
   # Device plugin sockets and links to logs stand at fixed places.
   for folder in /var/lib /var/log; do
-    mkdir -p "$RUN/over$folder"/{upper,work}
-    mount -n -t overlay overlay -o "lowerdir=$folder,upperdir=$RUN/over$folder/upper,workdir=$RUN/over$folder/work" "$folder"
+    mkdir -p "$NODE_DIR/over$folder"/{upper,work}
+    mount -n -t overlay overlay -o "lowerdir=$folder,upperdir=$NODE_DIR/over$folder/upper,workdir=$NODE_DIR/over$folder/work" "$folder"
   done
   # The kubelet would set these for the whole machine; it reads here that they are set.
-  mkdir "$RUN/sysctl"
+  mkdir "$NODE_DIR/sysctl"
   for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
-    file=$RUN/sysctl/$(basename "${setting%=*}")
+    file=$NODE_DIR/sysctl/$(basename "${setting%=*}")
     echo "${setting#*=}" >"$file"
     mount -n --bind "$file" "/proc/sys/${setting%=*}"
   done
 }
 
-listens() { (exec 3<>"/dev/tcp/$NODE_IP/$1"); }
-dns_ready() { (exec 3<>"/dev/tcp/$NODE_IP/8181" && printf 'GET /ready HTTP/1.0\r\n\r\n' >&3 && grep -q '200 OK' <&3); }
+listens() { (exec 3<>"/dev/tcp/$API_IP/$1"); }
 
 boot() {
   mkdir -p "$RUN"/{log,etcd}
+  be_node 0
+  ip link add node0 type bridge
+  network node0
+  start_nodes # before this mount namespace and /proc are changed
   private_files
-  network
   start_etcd
   [[ -n $CONTROL_PLANE_ONLY ]] || start_containerd
   pki
   start_apiserver
-  [[ -n $CONTROL_PLANE_ONLY ]] || pause_image
+  [[ -n $CONTROL_PLANE_ONLY ]] || pause_image 0
   await kube-apiserver 60 listens 6443 # asked first: a kubectl in vain takes the processor from what it waits for
   await kube-apiserver 60 kubectl get --raw /readyz --request-timeout=2s
+  touch "$RUN/serving"
   start_controller_manager
   if [[ -z $CONTROL_PLANE_ONLY ]]; then
     start_scheduler
     start_kubelet
     start_kube_proxy
     start_dns
-    await node 60 kubectl wait --for=condition=Ready node/node0 --timeout=1s
+    await node 60 nodes_ready
     await coredns 30 dns_ready
   fi
   # Pods made before it exists are refused.

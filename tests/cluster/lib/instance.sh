@@ -12,12 +12,26 @@ acquire() {
 }
 release() { exec 9<&-; }
 
-pid() { # prints the host's number of the first process, if it lives; called in a trap too, where a bare `return` means success
+alive() { # FILE; prints the host's number of the process on record, if it lives; in a trap a bare `return` would mean success
   local number start_time stat
-  [[ -f $RUN/pid ]] && read -r number start_time <"$RUN/pid" || return 1
+  [[ -f $1 ]] && read -r number start_time <"$1" || return 1
   { read -ra stat <"/proc/$number/stat"; } 2>/dev/null || return 1
   # The start time tells it from a later process of the same number; a zombie has already ended.
   [[ ${stat[21]} == "$start_time" && ${stat[2]} != [ZX] ]] && echo "$number"
+}
+
+pid() { alive "$RUN/pid"; }
+
+check_size() {
+  [[ $NODES == [1-9] ]] || die "CLUSTER_NODES=$NODES: use a number from 1 to 9"
+  [[ $NODE_GRACE =~ ^([4-9]|[1-9][0-9]+)?$ ]] || die "CLUSTER_NODE_GRACE=$NODE_GRACE: use a whole number of seconds, 4 or more"
+  ((NODES == 1)) || [[ -z $CONTROL_PLANE_ONLY ]] || die "CLUSTER_CONTROL_PLANE_ONLY has no node: do not set CLUSTER_NODES with it"
+}
+
+# One that is up stays as it is, so another number of nodes must be asked for in another way.
+check_same_size() {
+  local there; there=$(nodes | wc -l)
+  [[ -z ${CLUSTER_NODES:-} || $there == "$NODES" ]] || die "$RUN is up with $there nodes, not $NODES: run cluster down first"
 }
 
 check_directory() {
@@ -70,6 +84,7 @@ await_ready() {
 up() {
   local missing starter began=${EPOCHREALTIME/./}
   need_root
+  check_size
   missing=$(missing_packages | xargs)
   [[ -z $missing ]] || die "missing packages: $missing. Run: cluster packages"
   build
@@ -77,6 +92,7 @@ up() {
   if pid >/dev/null; then
     release
     await_ready
+    check_same_size
     log "already up in $RUN"
     return
   fi
@@ -103,44 +119,4 @@ down() {
 first_process() { # prints its number, or says what to do
   need_root
   pid || die "no cluster is up in $RUN: run cluster up"
-}
-
-run() {
-  local first; first=$(first_process)
-  (($#)) || die "run what? cluster run CMD..."
-  # Every cluster has the same address: what kubectl remembers of one is not true of another.
-  KUBECONFIG=$RUN/admin.kubeconfig KUBECACHEDIR=$RUN/kubectl-cache PATH=$BIN:$PATH exec nsenter -t "$first" -n -- "$@"
-}
-
-shell() { run "${SHELL:-/bin/bash}"; }
-
-image() { # NAME TAR
-  local first name=${1:-} tar=${2:-} end=$((SECONDS + 10)) ctr said
-  first=$(first_process)
-  [[ -n $name && -r $tar ]] || die "usage: cluster image NAME TAR, and TAR must be readable"
-  ctr=(nsenter -t "$first" -n -m -p -- "$BIN/ctr" -a "$RUN/containerd.sock" -n k8s.io)
-  said=$("${ctr[@]}" images import --local - <"$tar" 2>&1) || die "containerd refuses $tar: $said"
-  [[ -n $("${ctr[@]}" images list --quiet "name==$name" 2>/dev/null) ]] || die "$tar does not hold an image named $name"
-  # The kubelet sees the image when containerd has labelled it for Kubernetes.
-  until "${ctr[@]}" images list "name==$name" 2>/dev/null | grep -q io.cri-containerd.image=managed; do
-    ((SECONDS < end)) || die "containerd's Kubernetes side does not take $name; see: cluster logs containerd"
-    sleep 0.05
-  done
-  log "loaded $name"
-}
-
-crash() { # NAME
-  local first process inside found=
-  first=$(first_process)
-  inside=$(readlink "/proc/$first/ns/pid")
-  for process in /proc/[0-9]*; do
-    [[ $(readlink "$process/exe") == "$BIN/${1:-}" && $(readlink "$process/ns/pid") == "$inside" ]] || continue
-    kill -9 "${process#/proc/}" && found=yes
-  done
-  [[ -n $found ]] || die "no component ${1:-} is running; cluster logs lists them"
-}
-
-logs() { # [NAME]
-  [[ -d $RUN/log ]] || die "there are no logs in $RUN"
-  if (($#)); then cat "$RUN/log/$1.log"; else (cd "$RUN/log" && printf '%s\n' *.log | sed 's/\.log$//'); fi
 }

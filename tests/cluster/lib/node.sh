@@ -1,21 +1,29 @@
-# The node: containerd, kubelet, kube-proxy, and CoreDNS as a process beside them.
+# A node: containerd, kubelet, kube-proxy. Which one, says be_node.
 # shellcheck shell=bash disable=SC2153 # names in capitals come from ../cluster
 
+# The names, addresses and directories of a node. Those of the first are a single cluster's.
+be_node() { # NUMBER
+  NODE=node$1 NODE_IP=192.0.2.1$1 POD_SUBNET=10.244.$1.0/24
+  NODE_DIR=$RUN/$NODE NODE_CGROUP=$CGROUP/$NODE KUBELET=kubelet-$NODE LOGS=$NODE/
+  (($1)) || NODE_DIR=$RUN NODE_CGROUP=$CGROUP KUBELET=kubelet LOGS=
+  ((NODES > 1)) || POD_SUBNET=$POD_CIDR
+}
+
 start_containerd() {
-  mkdir -p "$RUN/cni"
-  cat >"$RUN/cni/10-pods.conflist" <<JSON
+  mkdir -p "$NODE_DIR/cni"
+  cat >"$NODE_DIR/cni/10-pods.conflist" <<JSON
 {"cniVersion":"1.0.0","name":"pods","plugins":[
- {"type":"bridge","bridge":"cni0","isGateway":true,"hairpinMode":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"$POD_CIDR"}]],"routes":[{"dst":"0.0.0.0/0"}],"dataDir":"$RUN/ipam"}},
+ {"type":"bridge","bridge":"cni0","isGateway":true,"hairpinMode":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"$POD_SUBNET"}]],"routes":[{"dst":"0.0.0.0/0"}],"dataDir":"$NODE_DIR/ipam"}},
  {"type":"portmap","capabilities":{"portMappings":true}}]}
 JSON
   # restrict_oom_score_adj: root may lack CAP_SYS_RESOURCE.
-  cat >"$RUN/containerd.toml" <<TOML
+  cat >"$NODE_DIR/containerd.toml" <<TOML
 version = 3
-root = "$RUN/containerd/root"
-state = "$RUN/containerd/state"
+root = "$NODE_DIR/containerd/root"
+state = "$NODE_DIR/containerd/state"
 disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.nri.v1.nri"]
 [grpc]
-  address = "$RUN/containerd.sock"
+  address = "$NODE_DIR/containerd.sock"
 [plugins.'io.containerd.cri.v1.images']
   snapshotter = "overlayfs"
   [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -25,20 +33,21 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   disable_apparmor = true
   [plugins.'io.containerd.cri.v1.runtime'.cni]
     bin_dirs = ["/usr/lib/cni"]
-    conf_dir = "$RUN/cni"
+    conf_dir = "$NODE_DIR/cni"
   [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
       SystemdCgroup = false
 TOML
-  start containerd "$BIN/containerd" --config "$RUN/containerd.toml"
+  start containerd "$BIN/containerd" --config "$NODE_DIR/containerd.toml"
 }
 
-containers() { "$BIN/ctr" -a "$RUN/containerd.sock" -n k8s.io "$@"; }
+containers() { "$BIN/ctr" -a "$NODE_DIR/containerd.sock" -n k8s.io "$@"; }
 
-# The sandbox's process: Debian's catatonit can wait as pause does.
+# The sandbox's process: Debian's catatonit can wait as pause does. Made by the first node, once.
 pause_image() {
-  "$HERE/mkimage" localhost/pause:1 "$RUN/pause.tar" /usr/bin/catatonit:/pause -- /pause -P
+  (($1)) || "$HERE/mkimage" localhost/pause:1 "$RUN/pause.tar" /usr/bin/catatonit:/pause -- /pause -P
+  await "pause image" 30 test -e "$RUN/pause.tar"
   await containerd 30 containers version
   containers images import --local "$RUN/pause.tar" >/dev/null
 }
@@ -47,99 +56,61 @@ pause_image() {
 make_cgroup() {
   local folder controller
   for folder in /sys/fs/cgroup/ /sys/fs/cgroup/*/; do
-    [[ -e ${folder}cgroup.procs ]] && mkdir -p "$folder$CGROUP"
+    [[ -e ${folder}cgroup.procs ]] && mkdir -p "$folder$NODE_CGROUP"
     [[ $folder != /sys/fs/cgroup/ || ! -e /sys/fs/cgroup/cgroup.controllers ]] || break
   done
   [[ -e /sys/fs/cgroup/cgroup.controllers ]] || return 0
-  for folder in /sys/fs/cgroup "/sys/fs/cgroup/$CGROUP"; do
+  for folder in /sys/fs/cgroup "/sys/fs/cgroup/$CGROUP" "/sys/fs/cgroup/$NODE_CGROUP"; do
     for controller in $(<"$folder/cgroup.controllers"); do echo "+$controller" >"$folder/cgroup.subtree_control" || true; done
   done
 }
 
 start_kubelet() {
+  local zone=() lease=''
+  ((NODES == 1)) || zone=(--node-labels="topology.kubernetes.io/zone=zone-${NODE#node}")
+  # Its lease is renewed every quarter of its duration: eight times a grace period.
+  [[ -z $NODE_GRACE ]] || lease="nodeLeaseDurationSeconds: $((NODE_GRACE / 2))
+nodeStatusUpdateFrequency: $((NODE_GRACE / 4))s
+nodeStatusReportFrequency: 5m"
   make_cgroup
-  cat >"$RUN/kubelet.yaml" <<YAML
+  cat >"$NODE_DIR/kubelet.yaml" <<YAML
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $RUN/pki/ca.crt}}
 authorization: {mode: Webhook}
-containerRuntimeEndpoint: unix://$RUN/containerd.sock
+containerRuntimeEndpoint: unix://$NODE_DIR/containerd.sock
 cgroupDriver: cgroupfs
-cgroupRoot: /$CGROUP
+cgroupRoot: /$NODE_CGROUP
 failCgroupV1: false
 failSwapOn: false
 clusterDNS: ["$DNS_IP"]
 clusterDomain: cluster.local
-tlsCertFile: $RUN/pki/kubelet.crt
-tlsPrivateKeyFile: $RUN/pki/kubelet.key
-podLogsDir: $RUN/log/pods
-volumePluginDir: $RUN/flexvolumes
+tlsCertFile: $RUN/pki/$KUBELET.crt
+tlsPrivateKeyFile: $RUN/pki/$KUBELET.key
+podLogsDir: $RUN/log/${LOGS}pods
+volumePluginDir: $NODE_DIR/flexvolumes
 maxPods: 250
 resolvConf: ""
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 localStorageCapacityIsolation: false
 evictionHard: {memory.available: 50Mi, nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%", imagefs.inodesFree: "0%"}
+$lease
 YAML
-  start kubelet "$BIN/kubelet" --config="$RUN/kubelet.yaml" --kubeconfig="$RUN/kubelet.kubeconfig" --root-dir="$RUN/kubelet" \
-    --hostname-override=node0 --node-ip="$NODE_IP"
+  start kubelet "$BIN/kubelet" --config="$NODE_DIR/kubelet.yaml" --kubeconfig="$RUN/$KUBELET.kubeconfig" --root-dir="$NODE_DIR/kubelet" \
+    --hostname-override="$NODE" --node-ip="$NODE_IP" "${zone[@]}"
 }
 
 start_kube_proxy() {
-  cat >"$RUN/proxy.yaml" <<YAML
+  cat >"$NODE_DIR/proxy.yaml" <<YAML
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $RUN/proxy.kubeconfig}
 mode: iptables
 nodePortAddresses: [primary]
-hostnameOverride: node0
+hostnameOverride: $NODE
 clusterCIDR: $POD_CIDR
 conntrack: {maxPerCore: 0, min: 0}
 YAML
-  start kube-proxy "$BIN/kube-proxy" --config="$RUN/proxy.yaml"
-}
-
-# Behind a Service without a selector. The Corefile is kubeadm's, less what forwards to an outside: names are cached 30 s.
-start_dns() {
-  cat >"$RUN/Corefile" <<CONF
-.:53 {
-  bind $NODE_IP
-  errors
-  ready $NODE_IP:8181
-  kubernetes cluster.local in-addr.arpa ip6.arpa {
-    kubeconfig $RUN/dns.kubeconfig
-    pods insecure
-    ttl 30
-  }
-  cache 30
-  loadbalance
-}
-CONF
-  kubectl apply -f - >/dev/null <<YAML
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: coredns}
-rules:
-- {apiGroups: [""], resources: [endpoints, services, pods, namespaces], verbs: [list, watch]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: coredns}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: coredns}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: coredns}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: kube-dns, namespace: kube-system}
-spec: {clusterIP: $DNS_IP, ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: kube-dns, namespace: kube-system, labels: {kubernetes.io/service-name: kube-dns}}
-addressType: IPv4
-endpoints: [{addresses: [$NODE_IP], conditions: {ready: true}}]
-ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]
-YAML
-  start coredns "$BIN/coredns" -conf "$RUN/Corefile"
+  start kube-proxy "$BIN/kube-proxy" --config="$NODE_DIR/proxy.yaml"
 }

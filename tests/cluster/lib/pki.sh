@@ -15,7 +15,7 @@ kubeconfig() { # NAME
   cat >"$RUN/$1.kubeconfig" <<YAML
 apiVersion: v1
 kind: Config
-clusters: [{name: cluster, cluster: {server: "https://$NODE_IP:6443", certificate-authority: $RUN/pki/ca.crt}}]
+clusters: [{name: cluster, cluster: {server: "https://$API_IP:6443", certificate-authority: $RUN/pki/ca.crt}}]
 users: [{name: $1, user: {client-certificate: $RUN/pki/$1.crt, client-key: $RUN/pki/$1.key}}]
 contexts: [{name: cluster, context: {cluster: cluster, user: $1}}]
 current-context: cluster
@@ -30,14 +30,18 @@ pki() ( # in a subshell of its own, for the directory
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,digitalSignature -addext subjectKeyIdentifier=hash 2>/dev/null
   openssl ecparam -name prime256v1 -genkey -noout -out service-accounts.key # this form serves as the public key too
   certificate apiserver /CN=kube-apiserver serverAuth \
-    "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$API_SERVICE_IP,IP:$NODE_IP" & jobs+=($!)
+    "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$API_SERVICE_IP,IP:$API_IP" & jobs+=($!)
   certificate apiserver-kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client clientAuth & jobs+=($!)
   certificate admin /O=system:masters/CN=admin clientAuth & jobs+=($!)
   certificate controller-manager /CN=system:kube-controller-manager clientAuth & jobs+=($!)
   certificate scheduler /CN=system:kube-scheduler clientAuth & jobs+=($!)
-  certificate kubelet /O=system:nodes/CN=system:node:node0 clientAuth,serverAuth "DNS:node0,IP:$NODE_IP" & jobs+=($!)
+  for number in $(numbers); do # the API server lets a kubelet write its own node only, by this name
+    be_node "$number"
+    certificate "$KUBELET" "/O=system:nodes/CN=system:node:$NODE" clientAuth,serverAuth "DNS:$NODE,IP:$NODE_IP" & jobs+=($!)
+    kubeconfig "$KUBELET"
+  done
   certificate proxy /CN=system:kube-proxy clientAuth & jobs+=($!)
   certificate dns /CN=coredns clientAuth & jobs+=($!)
-  for who in admin controller-manager scheduler kubelet proxy dns; do kubeconfig "$who"; done
+  for who in admin controller-manager scheduler proxy dns; do kubeconfig "$who"; done
   for job in "${jobs[@]}"; do wait "$job"; done # each, for its result
 )

@@ -20,6 +20,8 @@ mod observe;
 mod restarts;
 mod slow_requests;
 mod soak;
+mod unhealthy;
+mod waits_end;
 mod workloads;
 
 use crate::scenario::{Act, Scenario};
@@ -75,6 +77,8 @@ pub fn meanwhile() -> Vec<Scenario> {
         "Services edited and deleted in mid-run: the run completes", "services", meanwhile::service::edited_and_deleted;
         "scaled up and down in mid-run: the run completes", "scaled", meanwhile::scaled::up_and_down;
         "pods deleted by others in mid-run: the run completes", "pods-deleted", meanwhile::pods_deleted::by_somebody_else;
+        "one pod hangs and the edit is good: it goes first, the edit stays", "hung", unhealthy::hung;
+        "the lowest pod of a StatefulSet hangs: it goes first, the others follow", "hung-ordered", unhealthy::of_a_stateful_set;
         "somebody's own rollout in mid-run is left alone", "rollout", meanwhile::rollout::by_somebody_else;
         "the definition upgraded in mid-run: the run completes", "definition", meanwhile::definition::upgraded;
         "a promoted ConfigMap deleted in mid-run is not made anew", "map-deleted", meanwhile::configuration::deleted;
@@ -110,6 +114,10 @@ pub fn without_load() -> Vec<Scenario> {
         "an immutable ConfigMap made anew: the pods go back, the ConfigMap cannot, and it is told", "made-immutable", known_good::bytes::immutable_live;
         "every way to read a ConfigMap is restored byte for byte, and data leaks nowhere", "bytes", known_good::bytes::all_back;
         "kubectl get rh shows each phase; it outlives requests and dies with the workload", "history", known_good::history::shows_each_phase;
+        "a second budget in mid-run: said, and the run ends by its deadline", "two-budgets", waits_end::a_second_budget;
+        "the Deployment deleted in foreground in mid-run: the run and the Deployment end", "foreground", waits_end::a_foreground_deletion;
+        "every pod exits again and again: the fix and one restart heal all at once", "all-broken", unhealthy::all_of_them;
+        "force with sidecars that trust another key completes", "lost-key", waits_end::a_key_that_was_lost;
         "reload: false is refused on drift and completes without", "reload", known_good::reload::holds_to_what_is_known;
         "cancel comes too late: it is rejected and the run completes", "cancel-late", lifecycle::cancelled_too_late;
         "requests that queue run one after the other, the oldest first", "queue", queue::oldest_first;

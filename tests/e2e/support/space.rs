@@ -9,6 +9,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Resource};
+use restart_controller::api::names;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// Makes the namespace, with the key that sidecars read.
+    /// Makes the namespace, open to hooks that are Jobs, with the key that sidecars read.
     pub async fn create(cluster: Arc<Cluster>, name: &str) -> Result<Self> {
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         // Left by an earlier run in a cluster that lives on.
@@ -31,7 +32,10 @@ impl Space {
         })
         .await?;
         namespaces
-            .create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": name}}))?)
+            .create(
+                &PostParams::default(),
+                &serde_json::from_value(json!({"metadata": {"name": name, "labels": {names::JOB_HOOKS: "true"}}}))?,
+            )
             .await?;
         let space = Self { cluster, name: name.to_owned() };
         space.trust(&space.cluster.public_key.clone()).await?;

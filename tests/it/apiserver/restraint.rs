@@ -3,10 +3,11 @@
 //! **Invariant:** each refusal is met by an account that is bound to `cluster-admin` here, so that no refusal is RBAC's.
 
 use super::policies::{SYSTEM, any, apply, said, settled, someone};
-use super::{clients, namespace};
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::Client;
+use super::{clients, namespace, until};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use restart_controller::api::names;
 use serde_json::{Value, json};
 
 /// The controller's account with every right.
@@ -27,44 +28,79 @@ async fn controller(admin: &Client) -> Client {
     client
 }
 
-/// A pod whose controller exists, or the garbage collector would take it.
-async fn pod(admin: &Client, space: &str) {
-    let owner = any(admin, Some(space), &map("owner", json!({})));
-    apply(admin, Some(space), map("owner", json!({}))).await;
-    let uid = owner.get("owner").await.unwrap().metadata.uid;
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "name": "web", "labels": {"app": "web", "pod-template-hash": "abc"}, "annotations": {"team": "shop"},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "controller": true}],
-        },
+/// The hash in the names of a Deployment's `ReplicaSets` and on their pods.
+const HASH: &str = "abc";
+
+/// The pod of a `ReplicaSet`, made by the real controller manager.
+async fn pod(admin: &Client, space: &str) -> Pod {
+    let labels = json!({"app": "web", "pod-template-hash": HASH});
+    let template = json!({
+        "metadata": {"labels": labels, "annotations": {"team": "shop"}},
         "spec": {"containers": [{"name": "app", "image": "app:1"}]},
     });
-    apply(admin, Some(space), pod).await;
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": format!("web-{HASH}")},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+    });
+    apply(admin, Some(space), set).await;
+    let pods: Api<Pod> = Api::namespaced(admin.clone(), space);
+    until("the ReplicaSet makes its pod", || async {
+        !pods.list(&ListParams::default()).await.unwrap().items.is_empty()
+    })
+    .await;
+    pods.list(&ListParams::default()).await.unwrap().items.remove(0)
 }
 
-fn deployment() -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "2", "controller": true})
+/// The owners of a detached pod: the `ReplicaSet` that it had, and its Deployment.
+fn detached(pod: &Pod, deployment: Value) -> Value {
+    let mut set = json!(pod.metadata.owner_references.as_ref().unwrap()[0]);
+    set.as_object_mut().unwrap().remove("controller");
+    json!([set, deployment])
+}
+
+/// It does not exist, which no policy can see.
+fn deployment(name: &str) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": "2", "controller": true})
 }
 
 #[tokio::test]
 async fn of_a_pod_it_changes_what_a_restart_needs_and_nothing_else() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "pods").await;
-    pod(&admin, &space).await;
+    let pod = pod(&admin, &space).await;
+    let name = pod.name_any();
     let controller = controller(&admin).await;
     let pods: Api<Pod> = Api::namespaced(controller, &space);
     let dry = PatchParams { dry_run: true, ..PatchParams::default() };
     let cost = "controller.kubernetes.io/pod-deletion-cost";
     for allowed in [
-        json!({"metadata": {"labels": {"pod-template-hash": null}, "annotations": {"restart-controller.dev/detached-by": "uid"}, "ownerReferences": [deployment()]}}),
-        json!({"metadata": {"labels": {"pod-template-hash": "abc"}, "ownerReferences": []}}),
+        json!({"metadata": {"labels": {"pod-template-hash": null}, "annotations": {"restart-controller.dev/detached-by": "uid"}, "ownerReferences": detached(&pod, deployment("web"))}}),
         json!({"metadata": {"annotations": {cost: "-2147483648"}}}),
     ] {
-        let patched = pods.patch("web", &dry, &Patch::Merge(&allowed)).await;
+        let patched = pods.patch(&name, &dry, &Patch::Merge(&allowed)).await;
         patched.unwrap_or_else(|error| panic!("{allowed}: {error}"));
     }
+    let owners = pod.metadata.owner_references.clone().unwrap();
+    let mut unblocked = detached(&pod, deployment("web"));
+    unblocked[0].as_object_mut().unwrap().remove("blockOwnerDeletion");
     let stranger = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "stranger", "uid": "3"});
+    for owners in [
+        json!([]),
+        json!([deployment("web")]),
+        detached(&pod, deployment("other")),
+        detached(&pod, json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "2"})),
+        detached(
+            &pod,
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "2", "controller": true}),
+        ),
+        json!([detached(&pod, stranger.clone())[0]]),
+        json!([owners[0], stranger]),
+        unblocked,
+    ] {
+        let refused = json!({"metadata": {"ownerReferences": owners}});
+        let message = said(&pods.patch(&name, &dry, &Patch::Merge(&refused)).await.expect_err(&refused.to_string()));
+        assert!(message.contains("changes no owner"), "{refused}: {message}");
+    }
     for (refused, sentence) in [
         (json!({"spec": {"containers": [{"name": "app", "image": "other:1"}]}}), "changes the spec"),
         (json!({"spec": {"activeDeadlineSeconds": 1}}), "changes the spec"),
@@ -74,27 +110,73 @@ async fn of_a_pod_it_changes_what_a_restart_needs_and_nothing_else() {
         (json!({"metadata": {"annotations": {"team": null}}}), "changes no annotation"),
         (json!({"metadata": {"annotations": {"team": "other"}}}), "changes no annotation"),
         (json!({"metadata": {"annotations": {"new": "annotation"}}}), "changes no annotation"),
-        (json!({"metadata": {"ownerReferences": [stranger]}}), "changes no owner"),
         (json!({"metadata": {"finalizers": ["example.com/hold"]}}), "changes no finalizer"),
     ] {
         // Merged by name, as a container without the fields that have defaults would be no valid change.
-        let patched = pods.patch("web", &dry, &Patch::Strategic(&refused)).await;
+        let patched = pods.patch(&name, &dry, &Patch::Strategic(&refused)).await;
         let message = said(&patched.expect_err(&refused.to_string()));
         assert!(message.contains(sentence), "{refused}: {message}");
     }
 }
 
 #[tokio::test]
+async fn a_pod_that_is_given_to_a_deployment_that_does_not_exist_stays_and_goes_back() {
+    let (_, admin) = clients().await;
+    let space = namespace(&admin, "stolen").await;
+    let pod = pod(&admin, &space).await;
+    let (name, uid) = (pod.name_any(), pod.metadata.uid.clone());
+    let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
+    let taken = json!({"metadata": {"labels": {"pod-template-hash": null}, "ownerReferences": detached(&pod, deployment("web"))}});
+    pods.patch(&name, &PatchParams::default(), &Patch::Merge(&taken)).await.unwrap();
+    let owners = async || pods.get(&name).await.unwrap().metadata.owner_references.unwrap();
+    // The garbage collector has looked when the reference to nothing is gone.
+    until("the garbage collector takes the Deployment off", || async { owners().await.len() == 1 }).await;
+    let left = pods.get(&name).await.unwrap();
+    assert!(left.metadata.uid == uid && left.metadata.deletion_timestamp.is_none(), "{left:?}");
+    // What a restart does when it puts a pod back: the label alone, since the Deployment is off already.
+    let back = json!({"metadata": {"labels": {"pod-template-hash": HASH}}});
+    pods.patch(&name, &PatchParams::default(), &Patch::Merge(&back)).await.unwrap();
+    until("the ReplicaSet has one of both again", || async {
+        let all = pods.list(&ListParams::default()).await.unwrap().items;
+        let own = all.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        let own: Vec<_> = own.flat_map(|pod| pod.metadata.owner_references.iter().flatten()).collect();
+        own.len() == 1 && own[0].kind == "ReplicaSet" && own[0].controller == Some(true)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_version_before_has_detached_can_be_put_back() {
+    let (_, admin) = clients().await;
+    let space = namespace(&admin, "before").await;
+    let made = pod(&admin, &space).await;
+    // The Deployment exists, as it does in a restart; it takes no other pod, and makes none.
+    let labels = json!({"app": "elsewhere"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
+    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}});
+    apply(&admin, Some(&space), web.clone()).await;
+    let mut owner = deployment("web");
+    owner["uid"] = json!(any(&admin, Some(&space), &web).get("web").await.unwrap().metadata.uid);
+    let old = json!({"metadata": {"labels": {"pod-template-hash": null}, "ownerReferences": [owner]}});
+    let by_admin: Api<Pod> = Api::namespaced(admin.clone(), &space);
+    by_admin.patch(&made.name_any(), &PatchParams::default(), &Patch::Merge(&old)).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
+    let dry = PatchParams { dry_run: true, ..PatchParams::default() };
+    let back = json!({"metadata": {"labels": {"pod-template-hash": HASH}, "ownerReferences": []}});
+    pods.patch(&made.name_any(), &dry, &Patch::Merge(&back)).await.unwrap();
+}
+
+#[tokio::test]
 async fn it_deletes_a_pod_only_while_that_is_not_ready() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "deletes").await;
-    pod(&admin, &space).await;
+    let name = pod(&admin, &space).await.name_any();
     let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
     let dry = DeleteParams { dry_run: true, ..DeleteParams::default() };
-    pods.delete("web", &dry).await.unwrap();
+    pods.delete(&name, &dry).await.unwrap();
     let ready = Patch::Merge(json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
-    Api::<Pod>::namespaced(admin, &space).patch_status("web", &PatchParams::default(), &ready).await.unwrap();
-    let message = said(&pods.delete("web", &dry).await.unwrap_err());
+    Api::<Pod>::namespaced(admin, &space).patch_status(&name, &PatchParams::default(), &ready).await.unwrap();
+    let message = said(&pods.delete(&name, &dry).await.unwrap_err());
     assert!(message.contains("deletes no pod that is Ready"), "{message}");
 }
 
@@ -167,10 +249,72 @@ async fn of_config_maps_it_makes_copies_and_lists_and_writes_the_data_of_others(
     said(&create(&controller, &space, &map("restart-controller-keys", json!({}))).await.unwrap_err());
 }
 
+/// Opens a namespace.
+pub async fn label(admin: &Client, space: &str, label: &str) {
+    let namespaces: Api<Namespace> = Api::all(admin.clone());
+    let labelled = Patch::Merge(json!({"metadata": {"labels": {label: "true"}}}));
+    namespaces.patch(space, &PatchParams::default(), &labelled).await.unwrap();
+}
+
+/// The API server's policies see a label of a namespace a moment after it was written.
+async fn only_where_it_is_permitted(admin: &Client, controller: &Client, space: &str, job: &Value) {
+    let closed = namespace(admin, "no-jobs").await;
+    let refused = create(controller, &closed, job).await;
+    assert!(said(&refused.unwrap_err()).contains("has no label restart-controller.dev/job-hooks"));
+    let container = |more: Value| {
+        let mut job = job.clone();
+        job.pointer_mut("/spec/template/spec/containers/0")
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        job
+    };
+    let volume = |volume: Value| {
+        let mut job = job.clone();
+        job["spec"]["template"]["spec"]["volumes"] = json!([volume]);
+        job
+    };
+    let with_secrets = [
+        volume(json!({"name": "x", "secret": {"secretName": "db"}})),
+        volume(
+            json!({"name": "x", "projected": {"sources": [{"configMap": {"name": "a"}}, {"secret": {"name": "db"}}]}}),
+        ),
+        volume(json!({"name": "x", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "db"}}})),
+        volume(json!({"name": "x", "azureFile": {"secretName": "db", "shareName": "s"}})),
+        container(json!({"envFrom": [{"secretRef": {"name": "db"}}]})),
+        container(json!({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "db", "key": "k"}}}]})),
+    ];
+    let without = [
+        volume(json!({"name": "x", "configMap": {"name": "a"}})),
+        volume(json!({"name": "x", "emptyDir": {}})),
+        volume(json!({"name": "x", "projected": {"sources": [{"configMap": {"name": "a"}}]}})),
+        container(
+            json!({"env": [{"name": "X", "value": "y"}, {"name": "Z", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}]}),
+        ),
+    ];
+    for job in &without {
+        create(controller, space, job).await.unwrap_or_else(|error| panic!("{job}: {error}"));
+    }
+    for job in &with_secrets {
+        let message = said(&create(controller, space, job).await.expect_err(&job.to_string()));
+        assert!(message.contains("runs no Job with a Secret"), "{message}");
+    }
+    label(admin, space, names::JOB_HOOK_SECRETS).await;
+    settled("the namespace permits Secrets", async || {
+        for job in &with_secrets {
+            create(controller, space, job).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn of_jobs_it_makes_hooks_under_the_default_account_and_of_secrets_its_key() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "jobs").await;
+    label(&admin, &space, names::JOB_HOOKS).await;
     let controller = controller(&admin).await;
     let job = |role: &str, account: &str| {
         let pod = json!({"restartPolicy": "Never", "serviceAccountName": account, "containers": [{"name": "check", "image": "check:1"}]});
@@ -179,7 +323,10 @@ async fn of_jobs_it_makes_hooks_under_the_default_account_and_of_secrets_its_key
             "metadata": {"name": "check", "labels": {"restart-controller.dev/role": role, "restart-controller.dev/run": "1"}},
         })
     };
-    create(&controller, &space, &job("pre-hook", "default")).await.unwrap();
+    settled("the namespace permits Jobs", async || {
+        create(&controller, &space, &job("pre-hook", "default")).await.map_err(|error| error.to_string())
+    })
+    .await;
     assert!(
         said(&create(&controller, &space, &job("pre-hook", "builder")).await.unwrap_err()).contains("another account")
     );
@@ -194,6 +341,8 @@ async fn of_jobs_it_makes_hooks_under_the_default_account_and_of_secrets_its_key
     for job in [privileged, on_the_host, in_its_network] {
         assert!(said(&create(&controller, &space, &job).await.unwrap_err()).contains("a way to the node"));
     }
+    only_where_it_is_permitted(&admin, &controller, &space, &job("pre-hook", "default")).await;
+    label(&admin, "kube-system", names::JOB_HOOKS).await;
     let protected = create(&controller, "kube-system", &job("pre-hook", "default")).await;
     assert!(said(&protected.unwrap_err()).contains("runs no Job in kube-system"));
     let secret = |name: &str, kind: &str| json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}}});

@@ -5,9 +5,11 @@
 
 use super::policies::{any, bind, said, settled, someone, try_create};
 use super::requests::{self, minimal, raw};
+use super::restraint::label;
 use super::{clients, namespace};
 use kube::Client;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use restart_controller::api::names;
 use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("../../../docs/security.md");
@@ -25,14 +27,16 @@ enum Outcome {
 
 /// One row: an action, tried without effect.
 type Action = &'static str;
-const ACTIONS: [Action; 15] = [
+const ACTIONS: [Action; 17] = [
     "read requests",
     "read histories",
     "restart Deployment web",
     "restart it with force",
     "restart Deployment db",
+    "name a ConfigMap",
     "promote a ConfigMap",
     "have a hook that is a Job",
+    "have a hook that is a Job where the namespace permits none",
     "have a hook that is a Job of another service account",
     "cancel a request",
     "arm a request again by a new trigger",
@@ -64,7 +68,7 @@ fn role(column: &str) -> Option<Value> {
     })
 }
 
-async fn act(user: &Client, space: &str, elsewhere: &str, action: Action) -> kube::Result<Outcome> {
+async fn act(user: &Client, [space, closed, elsewhere]: [&str; 3], action: Action) -> kube::Result<Outcome> {
     let with = |name: &str, changes: Value| {
         let mut object = minimal(name);
         object["spec"].as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -83,6 +87,10 @@ async fn act(user: &Client, space: &str, elsewhere: &str, action: Action) -> kub
             let other = json!({"targetRef": {"kind": "Deployment", "name": "db"}});
             try_create(user, space, with("new", other)).await.map(drop)?;
         }
+        "name a ConfigMap" => {
+            let named = json!({"config": {"configMaps": [{"name": CONFIG}]}});
+            try_create(user, space, with("new", named)).await.map(drop)?;
+        }
         "promote a ConfigMap" => {
             let promotion = json!({"config": {"configMaps": [{"name": CONFIG, "from": "candidate"}]}});
             try_create(user, space, with("new", promotion)).await.map(drop)?;
@@ -90,6 +98,10 @@ async fn act(user: &Client, space: &str, elsewhere: &str, action: Action) -> kub
         "have a hook that is a Job" => {
             let pod = json!({"serviceAccountName": "default", "containers": []});
             try_create(user, space, with("new", job(pod))).await.map(drop)?;
+        }
+        "have a hook that is a Job where the namespace permits none" => {
+            let pod = json!({"containers": []});
+            try_create(user, closed, with("new", job(pod))).await.map(drop)?;
         }
         "have a hook that is a Job of another service account" => {
             let old = try_create(user, space, with("new", job(json!({"serviceAccount": "builder"})))).await;
@@ -146,7 +158,9 @@ fn the_table_has_every_action_once() {
 #[tokio::test]
 async fn every_cell_of_the_table_is_true() {
     let (_, admin) = clients().await;
-    let (space, elsewhere) = (namespace(&admin, "rights").await, namespace(&admin, "elsewhere").await);
+    let [space, closed, elsewhere] =
+        [namespace(&admin, "rights").await, namespace(&admin, "closed").await, namespace(&admin, "elsewhere").await];
+    label(&admin, &space, names::JOB_HOOKS).await;
     let mut object = minimal(EXISTING);
     object["spec"]["trigger"] = json!("one");
     requests::create(&admin, &space, object).await.unwrap();
@@ -154,14 +168,16 @@ async fn every_cell_of_the_table_is_true() {
     for (at, column) in table[0].iter().enumerate().skip(1) {
         let user = format!("user with {column}");
         if let Some(role) = role(column) {
-            bind(&admin, &space, &user, role).await;
+            for space in [&space, &closed] {
+                bind(&admin, space, &user, role.clone()).await;
+            }
         }
         let client = someone(&user).await;
         for row in &table[1..] {
             let action = ACTIONS.into_iter().find(|action| *action == row[0]).unwrap_or_else(|| panic!("{}", row[0]));
             // A role that was just bound or aggregated is in force a moment later.
             settled("the table of docs/security.md", async || {
-                let met = act(&client, &space, &elsewhere, action).await;
+                let met = act(&client, [&space, &closed, &elsewhere], action).await;
                 let met = met.unwrap_or_else(|error| {
                     said(&error);
                     Outcome::No
@@ -178,6 +194,7 @@ async fn every_cell_of_the_table_is_true() {
 async fn who_may_restart_and_write_that_config_map_may_promote_and_the_most_that_a_request_holds_is_checked_in_time() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "promotes").await;
+    label(&admin, &space, names::JOB_HOOKS).await;
     let names: Vec<String> = (0..8).map(|at| format!("live-{at}")).collect();
     let candidates: Vec<String> = (0..8).map(|at| format!("next-{at}")).collect();
     let maps = |names: &[String], verb: &str| json!({"apiGroups": [""], "resources": ["configmaps"], "resourceNames": names, "verbs": [verb]});
@@ -186,7 +203,7 @@ async fn who_may_restart_and_write_that_config_map_may_promote_and_the_most_that
         {"apiGroups": ["restart-controller.dev"], "resources": ["restartrequests"], "verbs": ["create"]},
         {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["web"], "verbs": ["patch"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
-        maps(&names, "update"), maps(&candidates[..7], "get"),
+        maps(&names, "update"), maps(&names, "get"), maps(&candidates[..7], "get"),
     ]);
     let role = json!({"kind": "Role", "metadata": {"name": "promoter"}, "rules": rules});
     bind(&admin, &space, "pia", role).await;
@@ -206,4 +223,8 @@ async fn who_may_restart_and_write_that_config_map_may_promote_and_the_most_that
     .await;
     let refused = said(&try_create(&pia, &space, request(8)).await.unwrap_err());
     assert!(refused.contains("pia may not promote ConfigMap next-7 to live-7"), "{refused}");
+    let mut naming = minimal("naming");
+    naming["spec"]["config"] = json!({"configMaps": [{"name": "live-0"}, {"name": "next-0"}]});
+    let refused = said(&try_create(&pia, &space, naming).await.unwrap_err());
+    assert!(refused.contains("pia may not name ConfigMap next-0: needs get and update"), "{refused}");
 }

@@ -6,14 +6,15 @@ use super::PATIENCE;
 use serde_json::Value;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 
 /// A controller that looks after one namespace and keeps its key and its Lease there.
 pub struct Running {
     process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::UnboundedReceiver<String>,
     admin: String,
     pub seen: Vec<String>,
 }
@@ -28,10 +29,14 @@ impl Running {
         Self::ready(Self::spawn(namespace, arguments, None)).await
     }
 
-    /// One that looks after all namespaces; a test with it runs alone. Thousands of decisions are not logged: nobody reads
-    /// the pipe.
+    /// One that looks after all namespaces; a test with it runs alone. Thousands of decisions are not logged.
     pub async fn everywhere(own: &str) -> Self {
         Self::ready(Self::begin(own, &["--log", "info,audit=off"], None, &[])).await
+    }
+
+    /// One that looks after several namespaces.
+    pub async fn over(own: &str, namespaces: &str) -> Self {
+        Self::ready(Self::begin(own, &["--log", "info,audit=off", "--namespace", namespaces], None, &[])).await
     }
 
     async fn ready(mut running: Self) -> Self {
@@ -72,14 +77,21 @@ impl Running {
             command.env("KUBECONFIG", file);
         }
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (sender, lines) = mpsc::unbounded_channel();
+        // Always read, or a full pipe would hold up the controller.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stdout.next_line().await {
+                let _ = sender.send(line);
+            }
+        });
         Self { process, lines, admin: String::new(), seen: vec![] }
     }
 
     /// The next log line of that kind.
     pub async fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         let found = async {
-            while let Some(line) = self.lines.next_line().await.unwrap() {
+            while let Some(line) = self.lines.recv().await {
                 let parsed: Value = serde_json::from_str(&line).unwrap();
                 self.seen.push(line);
                 if wanted(&parsed) {
@@ -121,7 +133,7 @@ impl Running {
     pub async fn ended(mut self) -> (ExitStatus, Vec<String>, String) {
         let status = tokio::time::timeout(PATIENCE, self.process.wait()).await.unwrap().unwrap();
         let mut rest = vec![];
-        while let Some(line) = self.lines.next_line().await.unwrap() {
+        while let Some(line) = self.lines.recv().await {
             rest.push(line);
         }
         let mut last = String::new();

@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// Creates the request and waits until it has ended; returns its code.
-async fn ended(client: &Client, namespace: &str, object: Value) -> String {
+pub async fn ended(client: &Client, namespace: &str, object: Value) -> String {
     let name = object["metadata"]["name"].as_str().unwrap().to_owned();
     create(client, namespace, object).await.unwrap();
     until("the request ends", || async {

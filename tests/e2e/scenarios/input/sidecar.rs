@@ -12,7 +12,7 @@ use restart_controller::api::Code;
 use serde_json::{Value, json};
 
 /// The public key of RFC 8032's first test, whose private half the controller does not have.
-const STRANGER: &str = "stranger=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+pub const STRANGER: &str = "stranger=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
 /// Refused; with force the pods are replaced all the same.
 pub async fn missing(space: &Space) -> Result<Figures> {

@@ -2,29 +2,44 @@
 //!
 //! **Invariant:** an error names the ConfigMap, the key, the line and the column, and never quotes the data.
 
-use crate::controller::facts::ConfigMapFacts;
 use serde::Deserialize as _;
+use std::sync::{Mutex, PoisonError};
 
-/// What does not parse, if anything.
+/// A key whose value does not parse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The key.
+    pub key: String,
+    /// Where the value stops making sense.
+    pub place: String,
+}
+
+/// The longest value whose parser keeps all of it: one of YAML takes 75 times its length. A longer one is not looked at.
+const LONGEST: usize = 128 * 1024;
+/// One of those at a time, in the whole process.
+static PARSING: Mutex<()> = Mutex::new(());
+
+/// Whether this value, by its key's extension, does not parse.
 #[must_use]
-pub fn invalid(config: &ConfigMapFacts) -> Option<String> {
-    let candidate = config.candidate.as_ref().or(config.from.as_ref()).or(config.live.as_ref())?;
-    let (map, source) = (&config.entry.name, candidate.metadata.name.as_deref().unwrap_or_default());
-    let broken = candidate.data.iter().flatten().find_map(|(key, text)| Some((key, problem(key, text)?)))?;
-    let from = if config.entry.promoted && source != map { format!(" (from {source})") } else { String::new() };
-    Some(format!(
-        "key {} of ConfigMap {map}{from} does not parse: {}; correct it and apply another request",
-        broken.0, broken.1
-    ))
+pub fn broken(key: &str, text: &str) -> Option<Broken> {
+    problem(key, text).map(|place| Broken { key: key.to_owned(), place })
 }
 
 fn problem(key: &str, text: &str) -> Option<String> {
     match key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
         Some("json") => json(text),
-        Some("yaml" | "yml") => yaml(text),
-        Some("toml") => toml(text),
+        Some("yaml" | "yml") => alone(text, yaml),
+        Some("toml") => alone(text, toml),
         _ => None,
     }
+}
+
+fn alone(text: &str, parse: impl FnOnce(&str) -> Option<String>) -> Option<String> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let _alone = PARSING.lock().unwrap_or_else(PoisonError::into_inner);
+    parse(text)
 }
 
 fn place(line: usize, column: usize) -> String {
@@ -53,6 +68,15 @@ fn toml(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_take_much_memory_is_not_parsed_and_json_takes_none() {
+        let long = "x".repeat(LONGEST);
+        for key in ["a.yaml", "a.toml"] {
+            assert!(problem(key, "a: [").is_some() && problem(key, &format!("a: [{long}")).is_none(), "{key}");
+        }
+        assert!(problem("a.json", &format!("[\"{long}\"")).is_some());
+    }
 
     #[test]
     fn broken_files_are_found_with_their_place() {
