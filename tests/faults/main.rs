@@ -31,12 +31,14 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use support::Result;
+use tokio::signal::unix::{SignalKind, signal};
 use world::World;
 use world::lane::Lane;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    match faults().await {
+    let done = tokio::select! { done = faults() => done, () = asked_to_end() => Err("asked to end".into()) };
+    match done {
         Ok(tally) => {
             println!("{}", tally.summary());
             ExitCode::from(u8::from(!tally.is_good()))
@@ -46,6 +48,12 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Processes end with what started them, which a signal alone would not end in order.
+async fn asked_to_end() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
 }
 
 async fn faults() -> Result<Tally> {

@@ -14,14 +14,13 @@ use std::path::PathBuf;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-const CONTROL: u16 = 18_080;
-const LEDGER: u16 = 19_090;
 /// Requests a second.
 const RATE: u32 = 40;
 
 /// The process.
 pub struct LoadClient {
     _process: Child,
+    control: u16,
     /// Where pods report to.
     pub ledger: String,
 }
@@ -29,22 +28,23 @@ pub struct LoadClient {
 impl LoadClient {
     /// Starts it.
     pub async fn start(address: &str) -> Result<Self> {
+        let (control, ledger) = (free_port().await?, free_port().await?);
         let mut command = Command::new(program()?);
-        command.args(["load", "--control", &format!("127.0.0.1:{CONTROL}"), "--ledger", &format!("0.0.0.0:{LEDGER}")]);
+        command.args(["load", "--control", &format!("127.0.0.1:{control}"), "--ledger", &format!("0.0.0.0:{ledger}")]);
         let process = command.stdout(std::process::Stdio::null()).kill_on_drop(true).spawn()?;
         until("the load client to answer", 20, async || {
-            ask(Method::GET, CONTROL, "/healthz", String::new()).await.map(|_| Look::Done(()))
+            ask(Method::GET, control, "/healthz", String::new()).await.map(|_| Look::Done(()))
         })
         .await?;
-        Ok(Self { _process: process, ledger: format!("{address}:{LEDGER}") })
+        Ok(Self { _process: process, control, ledger: format!("{address}:{ledger}") })
     }
 
     /// Starts a run against `target`, IP:port, and waits for its first requests.
     pub async fn run(&self, name: &str, target: &str) -> Result {
         let spec = json!({"name": name, "target": target, "ratePerSecond": RATE, "seconds": 900, "workMillis": 20});
-        ask(Method::POST, CONTROL, "/start", spec.to_string()).await?;
+        ask(Method::POST, self.control, "/start", spec.to_string()).await?;
         until("the first requests", 20, async || {
-            let report = ask(Method::GET, CONTROL, &format!("/report?name={name}"), String::new()).await?;
+            let report = ask(Method::GET, self.control, &format!("/report?name={name}"), String::new()).await?;
             let sent = serde_json::from_str::<Report>(&report)?.sent;
             Ok(if sent > 5 { Look::Done(()) } else { Look::NotYet(format!("{sent} sent")) })
         })
@@ -53,8 +53,13 @@ impl LoadClient {
 
     /// Stops the run; what both accounts say.
     pub async fn stop(&self, name: &str) -> Result<Report> {
-        Ok(serde_json::from_str(&ask(Method::POST, CONTROL, &format!("/stop?name={name}"), String::new()).await?)?)
+        Ok(serde_json::from_str(&ask(Method::POST, self.control, &format!("/stop?name={name}"), String::new()).await?)?)
     }
+}
+
+/// One that another sweep on this machine does not have.
+async fn free_port() -> Result<u16> {
+    Ok(tokio::net::TcpListener::bind("0.0.0.0:0").await?.local_addr()?.port())
 }
 
 /// Beside this test's own program.
