@@ -1,0 +1,127 @@
+//! The fault matrix: the real controller before a real API server, with a proxy between them that does what goes wrong in the
+//! world, and real pods under load behind it.
+//!
+//! `tests/faults/run` boots a cluster and starts this. `CONTROLLER_BEFORE=FILE` names the program of the version before: the
+//! processes of a plan are then of both in turn. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
+//! between them, several; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
+//!
+//! **Invariant:** the last line is the result: `N plans, N violations, N of N requests failed`.
+
+mod drive;
+mod end;
+mod fault;
+mod judge;
+mod path;
+mod plan;
+mod proxy;
+mod result;
+mod story;
+#[path = "../e2e/support/mod.rs"]
+#[allow(dead_code, reason = "the end-to-end tests use the rest")]
+mod support;
+mod sweep;
+mod verdict;
+mod world;
+
+use judge::oracle::{self, Known};
+use plan::Plan;
+use result::Tally;
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use support::Result;
+use tokio::signal::unix::{SignalKind, signal};
+use world::World;
+use world::lane::Lane;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let done = tokio::select! { done = faults() => done, () = asked_to_end() => Err("asked to end".into()) };
+    match done {
+        Ok(tally) => {
+            println!("{}", tally.summary());
+            ExitCode::from(u8::from(!tally.is_good()))
+        }
+        Err(error) => {
+            eprintln!("faults: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Processes end with what started them, which a signal alone would not end in order.
+async fn asked_to_end() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
+}
+
+async fn faults() -> Result<Tally> {
+    let known = oracle::known()?;
+    let updates = variable("UPDATE").is_some();
+    let plans = plans(&known, updates)?;
+    let lanes = number("LANES")?.unwrap_or(3);
+    let until = number("TIME")?.map(|seconds| Instant::now() + Duration::from_secs(seconds as u64));
+    let world = Arc::new(World::begin().await?);
+    let (queue, tally) = (Mutex::new(plans.into_iter().enumerate().collect()), Mutex::new(Tally::begin()));
+    let known = if updates { Known::default() } else { known };
+    let mut opened = vec![];
+    for number in 0..u32::try_from(lanes)? {
+        opened.push(Lane::open(world.clone(), number).await?);
+    }
+    futures::future::join_all(opened.iter().map(|lane| through(lane, &queue, &known, &tally, until))).await;
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if updates {
+        let mut written = oracle::known()?;
+        written.extend(tally.undisturbed());
+        oracle::write(&written)?;
+    }
+    Ok(tally)
+}
+
+/// The plans that were asked for.
+fn plans(known: &Known, updates: bool) -> Result<Vec<Plan>> {
+    if let Some(lines) = variable("PLAN") {
+        return parsed(&lines);
+    }
+    let undisturbed = sweep::undisturbed();
+    if updates {
+        return Ok(undisturbed);
+    }
+    let all = sweep::all(known);
+    let count = number("PLANS")?;
+    let found = regressions()?;
+    Ok(match count {
+        Some(count) => found.into_iter().chain(sweep::sample(&all, count)).collect(),
+        None => found.into_iter().chain(undisturbed).chain(sweep::sample(&all, all.len())).collect(),
+    })
+}
+
+/// What has been found before, and has to stay mended.
+fn regressions() -> Result<Vec<Plan>> {
+    parsed(&std::fs::read_to_string(support::cluster::path("tests/faults/regressions"))?)
+}
+
+fn parsed(lines: &str) -> Result<Vec<Plan>> {
+    let plans = lines.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(';')).map(str::trim);
+    Ok(plans.filter(|line| !line.is_empty()).map(str::parse).collect::<std::result::Result<_, String>>()?)
+}
+
+type Queue = Mutex<VecDeque<(usize, Plan)>>;
+
+async fn through(lane: &Lane, queue: &Queue, known: &Known, tally: &Mutex<Tally>, until: Option<Instant>) {
+    while until.is_none_or(|until| Instant::now() < until) {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some((index, plan)) = next else { return };
+        let verdict = drive::drive(lane, &plan, format!("faults-{}-{index}", std::process::id()), known).await;
+        tally.lock().unwrap_or_else(PoisonError::into_inner).add(index, &plan, verdict);
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn number(name: &str) -> Result<Option<usize>> {
+    variable(name).map(|value| value.parse().map_err(|error| format!("{name}={value}: {error}").into())).transpose()
+}
