@@ -177,6 +177,7 @@ impl Run {
 
     /// Whether the sidecar that gives this report is the one that refused the last command, with the same keys. One that
     /// has restarted or trusts other keys is commanded once more.
+    #[must_use]
     pub fn refuses(&self, uid: &str, report: &InFlightReport) -> bool {
         let by = self.pods.get(uid).and_then(|pod| pod.refused_by.as_ref());
         by.is_some_and(|(boot, keys)| *boot == report.boot && *keys == report.trusted_keys)

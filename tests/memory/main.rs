@@ -127,11 +127,7 @@ async fn sixty_four_config_maps_of_a_mebibyte_take_the_memory_of_one() {
         ("JSON", json!({"a.json": format!("[{}1]", "1,".repeat(MIB / 2 - 2))}), 2),
         ("YAML", yaml(MIB), 2),
         ("YAML that is parsed", yaml(MIB / 8), 12),
-        (
-            "TOML that is parsed",
-            json!({"a.toml": (0..MIB / 8 / 14).map(|key| format!("k{key} = 1\n")).collect::<String>()}),
-            12,
-        ),
+        ("TOML that is parsed", json!({"a.toml": lines(MIB / 8 / 14)}), 12),
     ];
     let (mut far, mut clients) = (vec![], vec![]);
     for (what, data, bound) in cases {
@@ -151,4 +147,10 @@ async fn sixty_four_config_maps_of_a_mebibyte_take_the_memory_of_one() {
         }
     }
     assert!(far.is_empty(), "more than they may: {far:?}");
+}
+
+/// So many settings, each on its line.
+fn lines(count: usize) -> String {
+    let settings: Vec<String> = (0..count).map(|key| format!("k{key} = 1")).collect();
+    settings.join("\n")
 }

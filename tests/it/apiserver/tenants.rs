@@ -45,7 +45,7 @@ async fn a_namespace_that_does_its_worst_costs_no_other_one_a_fifth_of_its_time(
     let before = running.most_memory_mib();
 
     let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let noise = tokio::spawn(noise(writer.clone(), noisy.clone(), over.clone(), asked.clone()));
+    let requests = tokio::spawn(noise(writer.clone(), noisy.clone(), over.clone(), asked.clone()));
     until("all of the noise is there, and one of its restarts is under way", || async {
         let run = raw(&writer, &noisy).get_opt("r0").await.unwrap();
         let phase = run.map(|run| run.data["status"]["phase"].clone()).unwrap_or_default();
@@ -57,7 +57,7 @@ async fn a_namespace_that_does_its_worst_costs_no_other_one_a_fifth_of_its_time(
         beside.push(restarted(&writer, &quiet, &format!("beside-{number}")).await);
     }
     over.store(true, SeqCst);
-    noise.await.unwrap();
+    requests.await.unwrap();
     let memory = running.most_memory_mib();
     let ended = |phase: &'static str| {
         let (writer, noisy) = (writer.clone(), noisy.clone());
