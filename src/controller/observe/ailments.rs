@@ -20,6 +20,9 @@ const STUCK: [&str; 9] = [
     "PostStartHookError",
 ];
 
+/// What is said of a pod of which the cluster says no more.
+pub const UNEXPLAINED: &str = "it is not Ready";
+
 /// Why the pod is not Ready, for people; absent when it is.
 #[must_use]
 pub fn ailment(facts: &Facts, pod: &Pod) -> Option<String> {
@@ -31,7 +34,7 @@ pub fn ailment(facts: &Facts, pod: &Pod) -> Option<String> {
         return None;
     }
     let node = lost_node(facts, pod).map(|node| format!("its node {node} is not Ready"));
-    Some(node.or_else(|| said(facts, pod)).unwrap_or_else(|| "it is not Ready".to_owned()))
+    Some(node.or_else(|| said(facts, pod)).unwrap_or_else(|| UNEXPLAINED.to_owned()))
 }
 
 /// Whether something has to change before the pod can become Ready: waiting for it to start is in vain.

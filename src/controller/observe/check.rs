@@ -6,6 +6,7 @@ use crate::api::{Code, StrategyType, names};
 use crate::controller::config::Restart;
 use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::keys::Trusted;
+use crate::controller::observe::ailments::UNEXPLAINED;
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{budget, configuration, endpoints, gate, pods, traffic};
 use crate::controller::workload::Workload;
@@ -47,6 +48,7 @@ impl Exceptions {
         let named = |chosen: fn(&PlannedPod) -> bool| {
             let name = |pod: &PlannedPod| {
                 let ailment = observed.pod(&pod.uid).and_then(|seen| seen.ailment.as_deref());
+                let ailment = ailment.filter(|ailment| *ailment != UNEXPLAINED);
                 ailment.map_or_else(|| pod.name.clone(), |ailment| format!("{} ({ailment})", pod.name))
             };
             listed.iter().filter(|pod| chosen(pod)).map(name).collect()
@@ -93,7 +95,7 @@ fn of_pods(facts: &Facts, keys: Option<&Trusted>, mut add: impl FnMut(&'static s
     if !facts.request.spec.force {
         add("each pod has the sidecar, and both wait in their preStop hooks", every(&|pod| sidecar(pod).map(drop)));
         add("all traffic goes through the sidecar", every(&|pod| through(facts, pod)));
-        add("each sidecar answers and trusts the controller's key", every(&|pod| answers(pod, keys)));
+        add("each Ready pod's sidecar answers and trusts the controller's key", every(&|pod| answers(pod, keys)));
     }
 }
 

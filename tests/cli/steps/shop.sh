@@ -16,7 +16,7 @@ the_sidecar_is_injected() {
 
 doctor_and_plan_say_that_it_can_be_restarted_and_write_nothing() {
   ends_with 0 doctor deploy/plain
-  says 'ok  the controller runs' 'ok  each sidecar answers' 'deployment/plain can be restarted.'
+  says 'ok  the controller runs' "ok  each Ready pod's sidecar answers" 'deployment/plain can be restarted.'
   ends_with 0 plan deploy/plain
   says 'would begin' 'Surge, 1 at a time' 'ConfigMap: plain-config' 'Nothing was written.'
   ends_with 0 plan deploy/plain -o json
