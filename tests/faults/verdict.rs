@@ -27,6 +27,8 @@ pub struct Verdict {
     pub diagnosis: String,
     /// From the request to its end.
     pub took: Duration,
+    /// How long the machine stood still at most, by the clock of this process.
+    pub stalled: Duration,
     /// Reads of the controllers.
     pub reads: u64,
     /// It could not be judged: the machine or the cluster did not do its part.
