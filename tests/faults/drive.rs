@@ -8,6 +8,7 @@ use crate::judge::{self, Before};
 use crate::path::{Path, Story};
 use crate::plan::Plan;
 use crate::proxy::{Proxy, Seen};
+use crate::stall::Stall;
 use crate::story;
 use crate::support::Result;
 use crate::support::load::Report;
@@ -16,7 +17,6 @@ use crate::support::wait::{Look, until, when};
 use crate::verdict::{self, Verdict};
 use crate::world::crew::Crew;
 use crate::world::lane::Lane;
-use crate::world::load::Stopped;
 use crate::world::pods::Pods;
 use crate::world::space::Space;
 use kube::ResourceExt as _;
@@ -25,7 +25,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 /// Longest time of an undisturbed run, on a machine that has too much to do as well.
 const TERMINAL: Duration = Duration::from_secs(400);
@@ -50,27 +49,6 @@ pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Ver
     verdict
 }
 
-/// Between two looks at the clock.
-const TICK: Duration = Duration::from_millis(50);
-
-/// The longest delay of a timer so far; it ends with this value.
-struct Stall(watch::Receiver<Duration>);
-
-impl Stall {
-    fn begin() -> Self {
-        let (sender, receiver) = watch::channel(Duration::ZERO);
-        tokio::spawn(async move {
-            while !sender.is_closed() {
-                let begun = Instant::now();
-                tokio::time::sleep(TICK).await;
-                let late = begun.elapsed().saturating_sub(TICK);
-                sender.send_if_modified(|most| std::mem::replace(most, late.max(*most)) < late);
-            }
-        });
-        Self(receiver)
-    }
-}
-
 async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known) -> Verdict {
     let stall = Stall::begin();
     let (proxy, orders) = Proxy::new(lane.world.upstream.clone(), &plan.injections);
@@ -93,9 +71,9 @@ async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known) -> Ver
         run.verdict.wrong.push(error.to_string());
     }
     run.stop_load().await;
-    run.verdict.stalled = run.verdict.stalled.max(*stall.0.borrow());
     run.judge(&before, known).await;
     if !run.verdict.wrong.is_empty() {
+        run.verdict.excuse = stall.excuse(space).await;
         run.verdict.diagnosis = verdict::diagnosis(space, &proxy, &crew).await;
     }
     run.verdict
@@ -191,9 +169,8 @@ impl Run<'_> {
             return;
         }
         match self.lane.world.load.stop(&self.lane.name).await {
-            Ok(Stopped { report: Report { sent, failed, failures, .. }, worst_start_delay_millis }) => {
+            Ok(Report { sent, failed, failures, .. }) => {
                 (self.verdict.sent, self.verdict.failed) = (sent, failed);
-                self.verdict.stalled = Duration::from_millis(worst_start_delay_millis);
                 if failed > 0 {
                     self.verdict.wrong.push(format!("{failed} of {sent} requests were lost: {}", json!(failures)));
                 }

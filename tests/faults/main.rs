@@ -15,6 +15,7 @@ mod path;
 mod plan;
 mod proxy;
 mod result;
+mod stall;
 mod story;
 #[path = "../e2e/support/mod.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
@@ -107,8 +108,6 @@ fn parsed(lines: &str) -> Result<Vec<Plan>> {
     Ok(plans.filter(|line| !line.is_empty()).map(str::parse).collect::<std::result::Result<_, String>>()?)
 }
 
-/// Such a stall takes sound pods out of their Services, whose probes have no time to be late.
-const STALL: Duration = Duration::from_secs(1);
 /// How often a plan is run at most.
 const ATTEMPTS: u32 = 3;
 
@@ -129,10 +128,10 @@ async fn judged(lane: &Lane, index: usize, plan: &Plan, known: &Known) -> Verdic
     loop {
         let name = format!("faults-{}-{index}-{attempt}", std::process::id());
         let verdict = drive::drive(lane, plan, name, known).await;
-        if verdict.wrong.is_empty() || verdict.stalled < STALL || attempt == ATTEMPTS {
+        let Some(excuse) = verdict.excuse.clone().filter(|_| !verdict.wrong.is_empty() && attempt < ATTEMPTS) else {
             return verdict;
-        }
-        println!("again {plan}: the machine stood still for {:.1} s", verdict.stalled.as_secs_f64());
+        };
+        println!("again {plan}: {excuse}");
         verdict.wrong.iter().for_each(|wrong| println!("       {wrong}"));
         attempt += 1;
     }

@@ -14,17 +14,6 @@ use std::path::PathBuf;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// What a run came to.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stopped {
-    /// What was sent and lost.
-    #[serde(flatten)]
-    pub report: Report,
-    /// How late the client itself was at most.
-    pub worst_start_delay_millis: u64,
-}
-
 /// Requests a second.
 const RATE: u32 = 40;
 
@@ -63,7 +52,7 @@ impl LoadClient {
     }
 
     /// Stops the run; what both accounts say.
-    pub async fn stop(&self, name: &str) -> Result<Stopped> {
+    pub async fn stop(&self, name: &str) -> Result<Report> {
         Ok(serde_json::from_str(&ask(Method::POST, self.control, &format!("/stop?name={name}"), String::new()).await?)?)
     }
 }
