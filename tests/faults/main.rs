@@ -15,6 +15,7 @@ mod path;
 mod plan;
 mod proxy;
 mod result;
+mod run;
 mod stall;
 mod story;
 #[path = "../e2e/support/mod.rs"]
@@ -22,6 +23,7 @@ mod story;
 mod support;
 mod sweep;
 mod verdict;
+mod window;
 mod world;
 
 use judge::oracle::{self, Known};
