@@ -47,6 +47,7 @@ lint: ## formatting, clippy behind every wall of features, shell scripts
 
 unit: ## unit tests of the library, the programs and the sample
 	cargo test --locked $(all) --lib --bins --example sample
+	cargo test --locked $(all) --test memory
 
 model: ## the exhaustive search through the machine's states
 	cargo test --locked --profile model --test model

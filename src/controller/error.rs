@@ -124,6 +124,13 @@ impl Error {
         (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
     }
 
+    /// What is asked for will not be answered until somebody changes a right, a kind or an object: the API server refuses it, or
+    /// what it gives cannot be understood.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.is_refusal() || self.is_not_found() || matches!(self, Self::Internal(_))
+    }
+
     /// The API server answered, or this one call was not answered in time: what it is about may be awaited and judged, as
     /// opposed to an API server that cannot be reached.
     #[must_use]
@@ -179,7 +186,10 @@ fn refuses(code: u16) -> bool {
 /// kube prints an API error twice, once as a debug dump; people get the server's sentence and its code.
 fn explained(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
+        kube::Error::Api(status) => {
+            let reason = if status.reason.is_empty() { String::new() } else { format!(" {}", status.reason) };
+            format!("{} ({}{reason})", status.message, status.code)
+        }
         other => other.to_string(),
     }
 }

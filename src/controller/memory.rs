@@ -30,6 +30,8 @@ pub struct Run {
     pub refusal: Option<Refusal>,
     /// What kept the last effects from being carried out; absent once they are.
     pub trouble: Option<String>,
+    /// Since when the run's surroundings cannot be read.
+    blind_since: Option<Instant>,
     /// Id of the key that commands are signed with.
     key: String,
     waited: Option<Instant>,
@@ -63,6 +65,11 @@ impl Memory {
         change(self.lock().entry(uid.to_owned()).or_default());
     }
 
+    /// Since when the run's surroundings cannot be read: now, unless that is known.
+    pub fn blind_since(&self, uid: &str, now: Instant) -> Instant {
+        *self.lock().entry(uid.to_owned()).or_default().blind_since.get_or_insert(now)
+    }
+
     /// Effects are tried: what kept the last ones is over. A run that has ended is not brought back by it.
     pub fn without_trouble(&self, uid: &str) {
         if let Some(run) = self.lock().get_mut(uid) {
@@ -82,6 +89,11 @@ impl Memory {
 }
 
 impl Run {
+    /// The run's surroundings have been read.
+    pub fn sees(&mut self) {
+        self.blind_since = None;
+    }
+
     /// How long the run has been in `step`, as far as this process knows.
     pub fn in_step(&mut self, step: Step, now: Instant) -> Duration {
         match self.step {
@@ -165,6 +177,7 @@ impl Run {
 
     /// Whether the sidecar that gives this report is the one that refused the last command, with the same keys. One that
     /// has restarted or trusts other keys is commanded once more.
+    #[must_use]
     pub fn refuses(&self, uid: &str, report: &InFlightReport) -> bool {
         let by = self.pods.get(uid).and_then(|pod| pod.refused_by.as_ref());
         by.is_some_and(|(boot, keys)| *boot == report.boot && *keys == report.trusted_keys)

@@ -10,6 +10,7 @@ pub mod admission;
 pub mod args;
 mod backoff;
 mod baseline;
+mod blind;
 pub mod check;
 pub mod config;
 pub mod contents;

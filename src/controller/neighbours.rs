@@ -151,6 +151,7 @@ impl Neighbours {
     /// The budget says no. If that is because of another run which takes pods out of the same budget, this one has its place
     /// in the line: the other one would be first again and again. If not, it holds up nobody. Returns who has taken what it
     /// shares, for people.
+    #[must_use]
     pub fn refused(&self, who: &Who, shared: BTreeSet<Shared>, now: Instant) -> Option<String> {
         let mut all = self.lock();
         let space = all.namespaces.entry(who.namespace.clone()).or_default();

@@ -7,7 +7,7 @@ use super::act::{self, Done};
 use super::context::Context;
 use super::error::Error;
 use super::facts::Facts;
-use super::{observe, orphans, record};
+use super::{blind, observe, orphans, record};
 use crate::api::{Phase, RestartRequest, Step};
 use crate::machine::{Change, Decision, Drain, Effect, Observed, plan};
 use k8s_openapi::jiff::Timestamp;
@@ -36,7 +36,11 @@ pub async fn reconcile(request: Arc<RestartRequest>, ctx: Arc<Context>) -> Resul
         ctx.traces.seen(&request);
         return Ok(action);
     }
-    let Some((facts, observed)) = Box::pin(observe::observe(&ctx, namespace, name)).await? else {
+    let seen = match Box::pin(observe::observe(&ctx, namespace, name)).await {
+        Ok(seen) => seen,
+        Err(error) => return blind::judge(&ctx, &request, &error).await?.ok_or(error),
+    };
+    let Some((facts, observed)) = seen else {
         ctx.forget(request.metadata.uid.as_deref().unwrap_or_default());
         return Ok(Action::await_change());
     };

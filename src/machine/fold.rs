@@ -37,7 +37,7 @@ pub fn fold(
     next.observed_generation = generation;
     next.phase = Some(change.phase);
     next.step = Some(change.step);
-    next.message = change.message.clone();
+    next.message.clone_from(&change.message);
     next.pods.clone_from(&change.batch);
     next.in_flight = None;
     next.started_at.get_or_insert_with(|| now.clone());

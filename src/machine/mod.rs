@@ -8,6 +8,7 @@
 //! **Invariant:** no async, no client, no clock, no randomness: the same [`Observed`] gives the same [`Decision`].
 
 mod batch;
+mod blind;
 mod decision;
 mod finished;
 mod fold;
@@ -24,6 +25,7 @@ mod restarting;
 mod tests;
 mod waiting_requests;
 
+pub use blind::blind;
 pub use decision::{Change, Decision, Effect, PlannedPod, PodRef};
 pub use fold::{cursor, fold};
 pub use observed::{

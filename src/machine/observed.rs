@@ -202,6 +202,8 @@ pub enum HookRun {
 pub struct ConfigMapView {
     /// What the status records, or will.
     pub entry: SnapshotEntry,
+    /// The pod template refers to it, so that a pod may have failed on it.
+    pub referred: bool,
     /// The copy that a restore writes.
     pub snapshot: Copied,
     /// The copy of what new pods start on.

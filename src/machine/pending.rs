@@ -75,7 +75,8 @@ pub fn queued(reason: &'static str, message: String) -> Change {
     first(None, Phase::Pending, Step::Queued, reason, message)
 }
 
-fn end(cursor: Option<&Cursor>, reason: &'static str, outcome: Outcome) -> Decision {
+/// The change that ends a request which has touched nothing.
+pub fn end(cursor: Option<&Cursor>, reason: &'static str, outcome: Outcome) -> Decision {
     let change = first(cursor, outcome.result, Step::Finished, reason, outcome.message.clone());
     Decision::Record(Change { outcome: Some(outcome), ..change })
 }

@@ -132,7 +132,9 @@ fn cannot_restore(observed: &Observed, outcome: &Outcome, wanted: &[&ConfigMapVi
         );
         return Some(("CopyLost", message));
     }
-    let unknown = |config: &&ConfigMapView| !config.entry.promoted && config.entry.source == SnapshotSource::AtRequest;
+    let unknown = |config: &&ConfigMapView| {
+        config.referred && !config.entry.promoted && config.entry.source == SnapshotSource::AtRequest
+    };
     let baseless = observed.config.iter().find(unknown)?;
     if outcome.suspect_configuration && wanted.is_empty() {
         let name = &baseless.entry.name;

@@ -140,6 +140,7 @@ fn config(world: &World, scenario: &Scenario) -> ConfigMapView {
     };
     ConfigMapView {
         entry: recorded(entry, scenario),
+        referred: true,
         snapshot: copied(entry.snapshot),
         candidate: copied(entry.candidate),
         content,

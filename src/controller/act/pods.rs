@@ -45,7 +45,9 @@ fn other_owners(pod: &PodFacts) -> Vec<OwnerReference> {
 pub async fn detach(ctx: &Context, facts: &Facts, pod: &PodRef) -> Result<Done, Error> {
     let Some(known) = facts.pod(&pod.uid) else { return Ok(Done::NotNow) };
     let mut owners: Vec<OwnerReference> = known.pod.metadata.owner_references.clone().unwrap_or_default();
-    owners.iter_mut().for_each(|owner| owner.controller = None);
+    for owner in &mut owners {
+        owner.controller = None;
+    }
     owners.push(OwnerReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),

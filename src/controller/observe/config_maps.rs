@@ -192,7 +192,15 @@ pub fn view(facts: &ConfigMapFacts, shared_with: Option<String>) -> ConfigMapVie
     let snapshot = state(facts.snapshot.as_ref(), &entry.sha256);
     let candidate = state(facts.candidate.as_ref(), &entry.candidate_sha256);
     let applied_by = facts.live.as_ref().and_then(|live| live.applied_by).map(str::to_owned);
-    ConfigMapView { entry: entry.clone(), snapshot, candidate, content, shared_with, applied_by }
+    ConfigMapView {
+        entry: entry.clone(),
+        referred: facts.referred,
+        snapshot,
+        candidate,
+        content,
+        shared_with,
+        applied_by,
+    }
 }
 
 /// What the request names, or all that the pod template refers to.

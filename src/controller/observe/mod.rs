@@ -23,6 +23,7 @@ mod traffic;
 mod workload;
 
 pub use check::{Check, Exceptions};
+pub use resolve::resolve;
 
 use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
@@ -98,6 +99,7 @@ pub struct Preview {
 
 async fn seen(ctx: &Context, facts: Facts, begun: Instant) -> Result<(Facts, Observed), Error> {
     let mut run = ctx.memory.run(facts.uid());
+    run.sees();
     let mut observed = view(&facts, &ctx.config.current(), &ctx.keys.trusted(), &mut run, Instant::now());
     if let (Some(message), true) = (ctx.admission.missing(), read::before_the_run(&facts.request)) {
         observed.hold = Some(Hold { message, bounded: false });
@@ -112,6 +114,16 @@ async fn seen(ctx: &Context, facts: Facts, begun: Instant) -> Result<(Facts, Obs
         ctx.memory.keep(facts.uid(), run);
     }
     Ok((facts, observed))
+}
+
+/// The machine's view of a run around which nothing could be read.
+pub fn alone(ctx: &Context, facts: &Facts) -> Observed {
+    view(facts, &ctx.config.current(), &ctx.keys.trusted(), &mut Run::default(), Instant::now())
+}
+
+/// Whether `waited` has reached `limit`.
+pub fn deadline(waited: Duration, limit: Duration) -> Deadline {
+    if waited >= limit { Deadline::Passed } else { Deadline::Ahead }
 }
 
 fn batch_of(facts: &Facts) -> &[PodProgress] {
@@ -151,11 +163,7 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
             again: facts.again.state(),
             unready: facts.plan.pods().iter().filter(|pod| pod.unready && !pod.passed_over).count(),
         },
-        deadline: if waited >= seconds(facts.request.spec.progress_deadline_seconds) {
-            Deadline::Passed
-        } else {
-            Deadline::Ahead
-        },
+        deadline: deadline(waited, seconds(facts.request.spec.progress_deadline_seconds)),
         soak: if gate == Gate::Open && soaked >= seconds(facts.request.spec.verify.soak_seconds) {
             Soak::Over
         } else {

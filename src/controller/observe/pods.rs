@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** pure but for the run's memory of its own clock; an answer that is missing is `Unknown`, never zero.
 
-use crate::api::{PodProgress, names};
+use crate::api::{PodProgress, PodState, names};
 use crate::controller::facts::{Facts, List, PodFacts};
 use crate::controller::memory::Run;
 use crate::controller::observe::{ailments, endpoints};
@@ -158,11 +158,11 @@ fn drain(facts: &Facts, pod: &PodFacts, in_slices: bool, run: &mut Run, now: Ins
     if !pod.asked {
         return Drain::Open;
     }
-    let unready = run_unready(facts, pod.uid());
-    if unready && never_started(&pod.pod) {
+    let evidence = evidence(facts, pod.uid());
+    if evidence == Evidence::Past && never_started(&pod.pod) {
         return Drain::Unknown { overdue: true };
     }
-    let limits = Limits::new(facts, pod.report.as_ref(), unready);
+    let limits = Limits::new(facts, pod.report.as_ref(), evidence);
     let Some(report) = &pod.report else { return silent(pod, &limits, run, now) };
     let Some(lease) = &report.lease else {
         run.gone_for(pod.uid(), true, now);
@@ -199,10 +199,25 @@ fn silent(pod: &PodFacts, limits: &Limits, run: &mut Run, now: Instant) -> Drain
     Drain::Unknown { overdue: silent_for >= limits.timeout + limits.shortest + SILENCE_SLACK }
 }
 
-/// The pod is on its way out because it was not Ready when the run began.
-fn run_unready(facts: &Facts, uid: &str) -> bool {
-    let pods = facts.request.status.iter().flat_map(|status| &status.pods);
-    pods.into_iter().any(|entry| entry.uid == uid && entry.unready)
+/// How much evidence is asked for that nothing more comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    /// The quiet window, out of all Services.
+    Whole,
+    /// `quietSeconds`: a replacement that goes so that an old pod can come back. Its own termination drains what comes later.
+    Brief,
+    /// `quietSeconds` since the last request, whenever that was: a pod that was not Ready when the run began has been sent
+    /// nothing new for a while.
+    Past,
+}
+
+fn evidence(facts: &Facts, uid: &str) -> Evidence {
+    let mut pods = facts.request.status.iter().flat_map(|status| &status.pods);
+    match pods.find(|entry| entry.uid == uid) {
+        Some(entry) if entry.unready => Evidence::Past,
+        Some(entry) if entry.state == PodState::Expendable => Evidence::Brief,
+        Some(_) | None => Evidence::Whole,
+    }
 }
 
 /// The waits of one pod's drain.
@@ -210,29 +225,32 @@ struct Limits {
     quiet: Duration,
     shortest: Duration,
     timeout: Duration,
-    /// The pod has been out of its Services since before the run began.
-    unready: bool,
+    evidence: Evidence,
 }
 
 impl Limits {
-    /// A pod that was not Ready when the run began was sent nothing new for a while: `quietSeconds` are evidence enough.
-    fn new(facts: &Facts, report: Option<&InFlightReport>, unready: bool) -> Self {
+    fn new(facts: &Facts, report: Option<&InFlightReport>, evidence: Evidence) -> Self {
         let seconds = |value: i32| Duration::from_secs(u64::try_from(value).unwrap_or(0));
-        let asked = seconds(facts.resolved.quiet_seconds);
+        let (asked, shortest) = (seconds(facts.resolved.quiet_seconds), seconds(facts.resolved.min_seconds));
         let window = quiet_window(report.and_then(|report| report.mean_gap_millis), asked);
-        let quiet = if unready { asked } else { window };
+        let (quiet, shortest) = match evidence {
+            Evidence::Whole => (window, shortest),
+            Evidence::Brief => (asked, shortest),
+            Evidence::Past => (asked, Duration::ZERO),
+        };
         let timeout = seconds(facts.resolved.timeout_seconds).max(quiet + Duration::from_secs(1));
-        let shortest = if unready { Duration::ZERO } else { seconds(facts.resolved.min_seconds) };
-        Self { quiet, shortest, timeout, unready }
+        Self { quiet, shortest, timeout, evidence }
     }
 
     /// Whether there has been no new request for long enough.
     fn is_quiet(&self, report: &InFlightReport, draining_for: Duration, gone_for: Duration) -> bool {
         let last = report.last_arrival_ago_millis.map(Duration::from_millis);
-        if self.unready {
-            return last.is_none_or(|last| last >= self.quiet);
+        match self.evidence {
+            Evidence::Past => last.is_none_or(|last| last >= self.quiet),
+            Evidence::Whole | Evidence::Brief => {
+                gone_for.min(last.unwrap_or(draining_for)) >= self.quiet && draining_for >= self.shortest
+            }
         }
-        gone_for.min(last.unwrap_or(draining_for)) >= self.quiet && draining_for >= self.shortest
     }
 }
 
@@ -263,11 +281,15 @@ mod tests {
     }
 
     fn facts(unready: bool) -> Facts {
+        facts_of("Draining", unready)
+    }
+
+    fn facts_of(state: &str, unready: bool) -> Facts {
         let request = json!({
             "metadata": {"name": "one"},
             "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "reason": "test", "timeoutSeconds": 10},
             "status": {"phase": "WaitingRequests", "step": "Draining",
-                "pods": [{"name": "a", "uid": "a", "state": "Draining", "unready": unready}]},
+                "pods": [{"name": "a", "uid": "a", "state": state, "unready": unready}]},
         });
         let request: RestartRequest = serde_json::from_value(request).unwrap();
         let resolved = resolve(&request.spec, &Restart::default(), None, &Surroundings::default());
@@ -335,6 +357,24 @@ mod tests {
         assert!(!seen(false, json!(null)) && !seen(false, json!(5_000)), "others have just left their Services");
         let never = PodFacts { pod: serde_json::from_value(json!({"metadata": {"uid": "a"}})).unwrap(), ..asked(None) };
         assert_eq!(drain(&facts(true), &never, false, &mut run, start), Drain::Unknown { overdue: true });
+    }
+
+    #[test]
+    fn a_replacement_that_makes_room_for_an_old_pod_need_be_quiet_for_quiet_seconds_alone() {
+        let quiet = |state: &str, seconds: u64| {
+            let (mut run, start) = (Run::default(), Instant::now());
+            run.in_step(Step::Restoring, start);
+            let lease =
+                json!({"remainingMillis": 30_000, "drainingForMillis": seconds * 1_000, "newRequests": "Serve"});
+            let answer = asked(Some(report(&lease)));
+            drain(&facts_of(state, false), &answer, false, &mut run, start);
+            match drain(&facts_of(state, false), &answer, false, &mut run, start + Duration::from_secs(seconds)) {
+                Drain::Cordoned { quiet, .. } => quiet,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(quiet("Expendable", 2) && !quiet("Expendable", 1));
+        assert!(quiet("Draining", 15) && !quiet("Draining", 14), "no request has told how often they come");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use kube::Resource as _;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use std::collections::BTreeMap;
@@ -57,11 +58,19 @@ fn orphaned(namespace: &str, active: &ActiveRun) -> Result<RestartRequest, Error
     Ok(request)
 }
 
+/// Whether the request that holds the lock is gone, or has ended without giving the lock back: its surroundings could not be
+/// read then (`machine::blind`).
 async fn gone(ctx: &Context, namespace: &str, active: &ActiveRun) -> Result<bool, Error> {
-    let api: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
+    let api: Api<DeserializeGuard<RestartRequest>> = Api::namespaced(ctx.reader.clone(), namespace);
     let what = format!("look for RestartRequest {namespace}/{}", active.request);
-    let holder = call(what, api.get_metadata_opt(&active.request)).await?;
-    Ok(holder.is_none_or(|holder| holder.metadata.uid.as_ref() != Some(&active.uid)))
+    let holder = call(what, api.get_opt(&active.request)).await?;
+    Ok(holder.is_none_or(|holder| {
+        holder.meta().uid.as_ref() != Some(&active.uid) || holder.0.is_ok_and(|it| has_let_go(&it))
+    }))
+}
+
+fn has_let_go(request: &RestartRequest) -> bool {
+    request.phase().is_some_and(Phase::is_terminal) && !request.held() && !request.triggered()
 }
 
 /// Everything around a request.

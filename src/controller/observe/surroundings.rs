@@ -27,7 +27,7 @@ where
     K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
-    slim::all(&api, ListParams::default(), &format!("list {what} in {namespace}"), |_| {}).await
+    slim::all(&api, ListParams::default(), &format!("list {what} in {namespace}")).await
 }
 
 /// Services, slices and budgets.

@@ -75,7 +75,7 @@ where
     let api: Api<K> = Api::namespaced(ctx.reader.clone(), namespace);
     let name = owner.name.as_deref().unwrap_or_default();
     let what = format!("list {} of {namespace}/{name}", K::plural(&()));
-    let mut all = slim::all(&api, selected(selector), &what, |_| {}).await?;
+    let mut all = slim::all(&api, selected(selector), &what).await?;
     all.retain(|object| {
         let mut owners = object.meta().owner_references.iter().flatten();
         owners.any(|reference| Some(&reference.uid) == owner.uid.as_ref() && reference.controller == Some(true))
@@ -86,9 +86,8 @@ where
 /// The workload's pods by its selector, in the order in which they are to be restarted; without a workload, those that
 /// still say they are detached.
 pub async fn pods(ctx: &Context, namespace: &str, workload: Option<&Workload>) -> Result<Vec<PodFacts>, Error> {
-    let api: Api<Pod> = Api::namespaced(ctx.reader.clone(), namespace);
     let params = workload.map_or_else(ListParams::default, |workload| selected(workload.selector()));
-    let mut all = slim::all(&api, params, &format!("list pods in {namespace}"), slim::pod).await?;
+    let mut all = slim::pods(&ctx.reader, namespace, params, &format!("list pods in {namespace}")).await?;
     let detached = |pod: &Pod| annotated(pod, names::DETACHED_BY);
     all.retain(|pod| (workload.is_some() || detached(pod)) && !ended(pod));
     sort(workload.map(Workload::kind), &mut all);

@@ -82,6 +82,15 @@ fn configuration_goes_back_first_if_it_is_ours_to_put_back() {
             "record Recovering/Restoring NoBaseline a Chosen",
         ),
         (
+            "but no pod has failed on a ConfigMap that none of them uses",
+            kept(bad()).but(|o| {
+                o.config[0].referred = false;
+                let entry = &mut o.config[0].entry;
+                (entry.source, entry.candidate_sha256) = (SnapshotSource::AtRequest, entry.sha256.clone());
+            }),
+            "record Recovering/Restoring PuttingBack c Expendable",
+        ),
+        (
             "a refusal is said and the rest goes on",
             bad().content(Content::Candidate).refused(RefusedEffect::Restore),
             "record Recovering/Restoring RestoreRefused a Chosen",

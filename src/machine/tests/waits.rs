@@ -1,9 +1,9 @@
 //! Every wait ends: what cannot be done by the deadline is given up, and a deletion is heard whatever else fails.
 
-use super::world::{Row, check, fresh, outcome, pod, run, unhealthy};
+use super::world::{Row, brief, check, fresh, outcome, pod, run, unhealthy};
 use crate::api::PodState::{Chosen, Draining};
 use crate::api::{Code, Step, TimeoutPolicy};
-use crate::machine::{Budget, Content, Copied, List, Lock, Observed, Pod, Role, Target};
+use crate::machine::{Budget, Content, Copied, Decision, List, Lock, Observed, Pod, Role, Target};
 
 fn planned(name: &str) -> Pod {
     pod(name, Role::Planned)
@@ -182,4 +182,29 @@ fn a_budget_that_errs_is_waited_for_until_the_deadline() {
         ("nothing has begun", fresh(vec![]).but(|o| o.asked.deleting = true), "rest"),
     ];
     check(rows);
+}
+
+/// What becomes of a run around which nothing can be read.
+fn unseen(observed: &Observed) -> String {
+    brief(&crate::machine::blind(observed, "pods is forbidden"))
+}
+
+#[test]
+fn a_run_whose_surroundings_cannot_be_read_lets_go_at_the_deadline() {
+    assert_eq!(unseen(&surging()), "wait");
+    assert_eq!(unseen(&surging().late()), "record Failed/Finished Unreadable");
+    let deleted = surging().late().but(|o| o.asked.deleting = true);
+    assert_eq!(unseen(&deleted), "record Cancelled/Finished Unreadable");
+    let new = || fresh(vec![]);
+    assert_eq!(unseen(&new()), "wait");
+    assert_eq!(unseen(&new().late()), "record Failed/Finished Internal");
+    assert_eq!(unseen(&new().but(|o| o.asked.deleting = true)), "rest");
+    let finished = run(Step::Finished, &[], vec![]).ending(unhealthy());
+    assert_eq!(unseen(&finished), "remove finalizer", "however soon");
+    let Decision::Record(change) = crate::machine::blind(&surging().late(), "pods is forbidden") else {
+        panic!("late")
+    };
+    let outcome = change.outcome.expect("an end");
+    assert_eq!(outcome.not_restored_reason.as_deref(), Some("Unreadable"));
+    assert!(outcome.message.contains("pods is forbidden"));
 }

@@ -173,6 +173,7 @@ pub fn config(content: Content) -> ConfigMapView {
     };
     ConfigMapView {
         entry,
+        referred: true,
         snapshot: Copied::Held,
         candidate: Copied::Held,
         content,

@@ -17,6 +17,7 @@ mod late_requests;
 mod max_parallel;
 mod meanwhile;
 mod observe;
+mod promises;
 mod restarts;
 mod slow_requests;
 mod soak;
@@ -41,6 +42,7 @@ macro_rules! scenarios {
 pub fn alone() -> Vec<Scenario> {
     scenarios! {
         "ten restarts of three replicas under 200 requests a second lose nothing", "restarts", restarts::ten;
+        "promises with a time: the first status, a cancel, a way back, a deletion", "promises", promises::kept;
         "a plain rollout restart without the sidecar loses requests", "control", control::plain_rollout;
         "a node drained in mid-run, with a budget: both go through", "node", meanwhile::node::drained;
         "deleted, scaled and rolled out by others with the sidecar: nothing is lost", "others", killed_by_others::delete_scale_rollout;

@@ -72,3 +72,29 @@ async fn with_roles_alone_it_makes_its_key_publishes_it_and_takes_up_requests() 
     let (_, log) = running.stop().await;
     assert!(!log.to_lowercase().contains("forbidden"), "{log}");
 }
+
+/// What it may not read is said in the status, and the run ends by its deadline; before, each pass failed and the request had
+/// no phase for ever.
+#[tokio::test]
+async fn without_the_right_to_see_services_a_request_ends_by_its_deadline_and_says_why() {
+    let (_, client) = clients().await;
+    let (own, shop) = (namespace(&client, "own").await, namespace(&client, "blind").await);
+    allow(&client, &own, "own", rules(Place::Own), &own).await;
+    let Value::Array(mut fewer) = rules(Place::Workloads) else { panic!("a list of rules") };
+    fewer.retain(|rule| rule["resources"] != json!(["services"]));
+    allow(&client, &shop, "restarts", Value::Array(fewer), &own).await;
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = kubeconfig(&client, &own, directory.path()).await;
+    let mut running = Running::spawn_in(&own, &shop, Some(&kubeconfig));
+    running.line(|line| line["message"] == "ready").await;
+    let mut request = minimal("web");
+    request["spec"]["progressDeadlineSeconds"] = json!(3);
+    create(&client, &shop, request).await.unwrap();
+    until("the request has ended", || async {
+        let status = raw(&client, &shop).get("web").await.unwrap().data["status"].clone();
+        let told = status["message"].as_str().is_some_and(|message| message.contains("services is forbidden"));
+        status["phase"] == "Failed" && status["code"] == "RESTART_016" && told
+    })
+    .await;
+    running.stop().await;
+}

@@ -52,7 +52,7 @@ async fn pod(admin: &Client, space: &str) -> Pod {
 }
 
 /// The owners of a detached pod: the `ReplicaSet` that it had, and its Deployment.
-fn detached(pod: &Pod, deployment: Value) -> Value {
+fn detached(pod: &Pod, deployment: &Value) -> Value {
     let mut set = json!(pod.metadata.owner_references.as_ref().unwrap()[0]);
     set.as_object_mut().unwrap().remove("controller");
     json!([set, deployment])
@@ -74,26 +74,26 @@ async fn of_a_pod_it_changes_what_a_restart_needs_and_nothing_else() {
     let dry = PatchParams { dry_run: true, ..PatchParams::default() };
     let cost = "controller.kubernetes.io/pod-deletion-cost";
     for allowed in [
-        json!({"metadata": {"labels": {"pod-template-hash": null}, "annotations": {"restart-controller.dev/detached-by": "uid"}, "ownerReferences": detached(&pod, deployment("web"))}}),
+        json!({"metadata": {"labels": {"pod-template-hash": null}, "annotations": {"restart-controller.dev/detached-by": "uid"}, "ownerReferences": detached(&pod, &deployment("web"))}}),
         json!({"metadata": {"annotations": {cost: "-2147483648"}}}),
     ] {
         let patched = pods.patch(&name, &dry, &Patch::Merge(&allowed)).await;
         patched.unwrap_or_else(|error| panic!("{allowed}: {error}"));
     }
     let owners = pod.metadata.owner_references.clone().unwrap();
-    let mut unblocked = detached(&pod, deployment("web"));
+    let mut unblocked = detached(&pod, &deployment("web"));
     unblocked[0].as_object_mut().unwrap().remove("blockOwnerDeletion");
     let stranger = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "stranger", "uid": "3"});
     for owners in [
         json!([]),
         json!([deployment("web")]),
-        detached(&pod, deployment("other")),
-        detached(&pod, json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "2"})),
+        detached(&pod, &deployment("other")),
+        detached(&pod, &json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "2"})),
         detached(
             &pod,
-            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "2", "controller": true}),
+            &json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "2", "controller": true}),
         ),
-        json!([detached(&pod, stranger.clone())[0]]),
+        json!([detached(&pod, &stranger)[0]]),
         json!([owners[0], stranger]),
         unblocked,
     ] {
@@ -126,7 +126,7 @@ async fn a_pod_that_is_given_to_a_deployment_that_does_not_exist_stays_and_goes_
     let pod = pod(&admin, &space).await;
     let (name, uid) = (pod.name_any(), pod.metadata.uid.clone());
     let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
-    let taken = json!({"metadata": {"labels": {"pod-template-hash": null}, "ownerReferences": detached(&pod, deployment("web"))}});
+    let taken = json!({"metadata": {"labels": {"pod-template-hash": null}, "ownerReferences": detached(&pod, &deployment("web"))}});
     pods.patch(&name, &PatchParams::default(), &Patch::Merge(&taken)).await.unwrap();
     let owners = async || pods.get(&name).await.unwrap().metadata.owner_references.unwrap();
     // The garbage collector has looked when the reference to nothing is gone.
@@ -145,25 +145,58 @@ async fn a_pod_that_is_given_to_a_deployment_that_does_not_exist_stays_and_goes_
     .await;
 }
 
+/// A Deployment that exists, as it does in a restart; it takes no other pod, and makes none.
+async fn real_deployment(admin: &Client, space: &str) -> Value {
+    let labels = json!({"app": "elsewhere"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
+    let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
+    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec});
+    apply(admin, Some(space), web.clone()).await;
+    let mut owner = deployment("web");
+    owner["uid"] = json!(any(admin, Some(space), &web).get("web").await.unwrap().metadata.uid);
+    owner
+}
+
+#[tokio::test]
+async fn a_detached_pod_that_is_put_back_is_its_replica_sets_again() {
+    let (_, admin) = clients().await;
+    let space = namespace(&admin, "back").await;
+    let old = pod(&admin, &space).await;
+    let (name, owners) = (old.name_any(), detached(&old, &real_deployment(&admin, &space).await));
+    let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
+    let away = json!({"metadata": {"labels": {"pod-template-hash": null}, "ownerReferences": owners}});
+    pods.patch(&name, &PatchParams::default(), &Patch::Merge(&away)).await.unwrap();
+    let others = async || {
+        let all = pods.list(&ListParams::default()).await.unwrap().items;
+        all.into_iter()
+            .filter(|pod| pod.name_any() != name && pod.metadata.deletion_timestamp.is_none())
+            .collect::<Vec<_>>()
+    };
+    until("the ReplicaSet makes a replacement", || async { others().await.len() == 1 }).await;
+    // As a restart does it: of both the replacement is to go.
+    let cost = json!({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-2147483648"}}});
+    pods.patch(&others().await[0].name_any(), &PatchParams::default(), &Patch::Merge(&cost)).await.unwrap();
+    let back = json!({"metadata": {"labels": {"pod-template-hash": HASH}, "ownerReferences": [owners[0]]}});
+    pods.patch(&name, &PatchParams::default(), &Patch::Merge(&back)).await.unwrap();
+    until("the replacement goes", || async { others().await.is_empty() }).await;
+    let now = pods.get(&name).await.unwrap();
+    assert!(now.metadata.uid == old.metadata.uid && now.metadata.deletion_timestamp.is_none(), "{now:?}");
+    assert_eq!(now.metadata.owner_references, old.metadata.owner_references);
+}
+
 #[tokio::test]
 async fn what_a_version_before_has_detached_can_be_put_back() {
     let (_, admin) = clients().await;
     let space = namespace(&admin, "before").await;
-    let made = pod(&admin, &space).await;
-    // The Deployment exists, as it does in a restart; it takes no other pod, and makes none.
-    let labels = json!({"app": "elsewhere"});
-    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
-    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}});
-    apply(&admin, Some(&space), web.clone()).await;
-    let mut owner = deployment("web");
-    owner["uid"] = json!(any(&admin, Some(&space), &web).get("web").await.unwrap().metadata.uid);
+    let name = pod(&admin, &space).await.name_any();
+    let owner = real_deployment(&admin, &space).await;
     let old = json!({"metadata": {"labels": {"pod-template-hash": null}, "ownerReferences": [owner]}});
     let by_admin: Api<Pod> = Api::namespaced(admin.clone(), &space);
-    by_admin.patch(&made.name_any(), &PatchParams::default(), &Patch::Merge(&old)).await.unwrap();
+    by_admin.patch(&name, &PatchParams::default(), &Patch::Merge(&old)).await.unwrap();
     let pods: Api<Pod> = Api::namespaced(controller(&admin).await, &space);
     let dry = PatchParams { dry_run: true, ..PatchParams::default() };
     let back = json!({"metadata": {"labels": {"pod-template-hash": HASH}, "ownerReferences": []}});
-    pods.patch(&made.name_any(), &dry, &Patch::Merge(&back)).await.unwrap();
+    pods.patch(&name, &dry, &Patch::Merge(&back)).await.unwrap();
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ const PODS: usize = 500;
 const REQUESTS: usize = 200;
 /// Restarts of the other namespace that are measured, alone and beside it.
 const MEASURED: usize = 3;
+/// Of one restart, on a machine that has much else to do: what counts is the time beside the noise against that alone.
+const LONGEST: Duration = Duration::from_secs(300);
 /// The limit in the chart's values.
 const MEMORY_MIB: u64 = 256;
 
@@ -45,10 +47,11 @@ async fn a_namespace_that_does_its_worst_costs_no_other_one_a_fifth_of_its_time(
     let before = running.most_memory_mib();
 
     let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let noise = tokio::spawn(noise(writer.clone(), noisy.clone(), over.clone(), asked.clone()));
+    let requests = tokio::spawn(noise(writer.clone(), noisy.clone(), over.clone(), asked.clone()));
     until("all of the noise is there, and one of its restarts is under way", || async {
         let run = raw(&writer, &noisy).get_opt("r0").await.unwrap();
-        asked.load(SeqCst) >= REQUESTS && run.is_some_and(|run| run.data["status"]["phase"] == "Restarting")
+        let phase = run.map(|run| run.data["status"]["phase"].clone()).unwrap_or_default();
+        asked.load(SeqCst) >= REQUESTS && (phase == "Preparing" || phase == "Restarting")
     })
     .await;
     let mut beside = vec![];
@@ -56,7 +59,7 @@ async fn a_namespace_that_does_its_worst_costs_no_other_one_a_fifth_of_its_time(
         beside.push(restarted(&writer, &quiet, &format!("beside-{number}")).await);
     }
     over.store(true, SeqCst);
-    noise.await.unwrap();
+    requests.await.unwrap();
     let memory = running.most_memory_mib();
     let ended = |phase: &'static str| {
         let (writer, noisy) = (writer.clone(), noisy.clone());
@@ -201,7 +204,11 @@ async fn noise(writer: Client, namespace: String, over: Arc<AtomicBool>, asked: 
         let mut request = minimal(&format!("r{number}"));
         let few: Vec<Value> = (0..8).map(|map| json!({"name": format!("map-{map}")})).collect();
         match number % 4 {
-            0 => (request["spec"]["force"], request["spec"]["config"]) = (json!(true), json!({"configMaps": few})),
+            0 => {
+                request["spec"]["force"] = json!(true);
+                request["spec"]["config"] = json!({"configMaps": few});
+                request["spec"]["strategy"] = json!({"type": "Surge", "maxParallel": 1});
+            }
             1 => request["spec"]["config"] = json!({"configMaps": few}),
             2 => request["spec"]["concurrencyPolicy"] = json!("Queue"),
             _ => {}
@@ -222,13 +229,17 @@ async fn restarted(writer: &Client, namespace: &str, name: &str) -> Duration {
 }
 
 async fn ended(writer: &Client, namespace: &str, name: &str) {
-    until("a restart ends", || async {
+    let begun = Instant::now();
+    loop {
         let request = raw(writer, namespace).get(name).await.unwrap();
         let status = &request.data["status"];
         assert_ne!(status["phase"], "Failed", "{status}");
-        status["phase"] == "Completed"
-    })
-    .await;
+        if status["phase"] == "Completed" {
+            return;
+        }
+        assert!(begun.elapsed() < LONGEST, "{name} has not ended: {status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn median(times: &mut [Duration]) -> Duration {
