@@ -57,7 +57,7 @@ impl Run<'_> {
 
     /// Everything that has to be there before the request.
     pub async fn ready(&self) -> Result<Before> {
-        self.space.settled(&self.pods, 90).await?;
+        self.space.settled(&self.pods, 180).await?;
         let address = self.space.served().await?;
         if self.path().is_under_load() {
             self.lane.world.load.run(&self.lane.name, &address).await?;
@@ -70,7 +70,7 @@ impl Run<'_> {
     }
 
     async fn baseline(&self) -> Result {
-        until("the baseline", 60, async || {
+        until("the baseline", 180, async || {
             let status = self.space.history().await?.and_then(|history| history.status).unwrap_or_default();
             let known = !status.last_known_good.is_empty();
             Ok(when(known, || "nothing is known to be good".into()))
@@ -90,7 +90,7 @@ impl Run<'_> {
         ended?;
         turned?;
         if self.path().story != Story::NamespaceDeletion {
-            self.space.settled(&self.pods, 90).await?;
+            self.space.settled(&self.pods, 180).await?;
         }
         Ok(())
     }
