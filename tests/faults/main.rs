@@ -15,12 +15,15 @@ mod path;
 mod plan;
 mod proxy;
 mod result;
+mod run;
+mod stall;
 mod story;
 #[path = "../e2e/support/mod.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
 mod support;
 mod sweep;
 mod verdict;
+mod window;
 mod world;
 
 use judge::oracle::{self, Known};
@@ -32,6 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use support::Result;
 use tokio::signal::unix::{SignalKind, signal};
+use verdict::Verdict;
 use world::World;
 use world::lane::Lane;
 
@@ -72,8 +76,7 @@ async fn faults() -> Result<Tally> {
     futures::future::join_all(opened.iter().map(|lane| through(lane, &queue, &known, &tally, until))).await;
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if updates {
-        let mut written = oracle::known()?;
-        written.extend(tally.undisturbed());
+        let written = oracle::known()?.into_iter().chain(tally.undisturbed()).collect();
         oracle::write(&written)?;
     }
     Ok(tally)
@@ -107,14 +110,32 @@ fn parsed(lines: &str) -> Result<Vec<Plan>> {
     Ok(plans.filter(|line| !line.is_empty()).map(str::parse).collect::<std::result::Result<_, String>>()?)
 }
 
+/// How often a plan is run at most.
+const ATTEMPTS: u32 = 3;
+
 type Queue = Mutex<VecDeque<(usize, Plan)>>;
 
 async fn through(lane: &Lane, queue: &Queue, known: &Known, tally: &Mutex<Tally>, until: Option<Instant>) {
     while until.is_none_or(|until| Instant::now() < until) {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((index, plan)) = next else { return };
-        let verdict = drive::drive(lane, &plan, format!("faults-{}-{index}", std::process::id()), known).await;
+        let verdict = judged(lane, index, &plan, known).await;
         tally.lock().unwrap_or_else(PoisonError::into_inner).add(index, &plan, verdict);
+    }
+}
+
+/// A plan during which the machine stood still is run again: whatever was lost then was lost by the machine.
+async fn judged(lane: &Lane, index: usize, plan: &Plan, known: &Known) -> Verdict {
+    let mut attempt = 1;
+    loop {
+        let name = format!("faults-{}-{index}-{attempt}", std::process::id());
+        let verdict = drive::drive(lane, plan, name, known).await;
+        let Some(excuse) = verdict.excuse.clone().filter(|_| !verdict.wrong.is_empty() && attempt < ATTEMPTS) else {
+            return verdict;
+        };
+        println!("again {plan}: {excuse}");
+        verdict.wrong.iter().for_each(|wrong| println!("       {wrong}"));
+        attempt += 1;
     }
 }
 

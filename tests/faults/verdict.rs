@@ -27,6 +27,8 @@ pub struct Verdict {
     pub diagnosis: String,
     /// From the request to its end.
     pub took: Duration,
+    /// Why what does not hold may be the machine's fault: it had no time for its own timers.
+    pub excuse: Option<String>,
     /// Reads of the controllers.
     pub reads: u64,
     /// It could not be judged: the machine or the cluster did not do its part.

@@ -1,0 +1,169 @@
+//! The stations of a plan: everything is ready, the request goes its way, its end is judged.
+//!
+//! **Invariant:** the faults begin with the request: what is made ready before it is not disturbed.
+
+use crate::end::End;
+use crate::judge::oracle::{Known, Undisturbed, differs, is_refused};
+use crate::judge::{self, Before};
+use crate::path::{Path, Story};
+use crate::plan::Plan;
+use crate::proxy::{Proxy, Seen};
+use crate::story;
+use crate::support::Result;
+use crate::support::load::Report;
+use crate::support::request::sentence;
+use crate::support::wait::{Look, until, when};
+use crate::verdict::Verdict;
+use crate::world::lane::Lane;
+use crate::world::pods::Pods;
+use crate::world::space::Space;
+use kube::ResourceExt as _;
+use restart_controller::api::Phase;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest time of an undisturbed run, on a machine that has too much to do as well.
+const TERMINAL: Duration = Duration::from_secs(400);
+
+/// A plan in its namespace.
+pub struct Run<'a> {
+    /// Where it runs.
+    pub lane: &'a Lane,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The namespace.
+    pub space: &'a Space,
+    /// Before its controllers.
+    pub proxy: Arc<Proxy>,
+    /// Its pods.
+    pub pods: Pods,
+    /// What has come of it so far.
+    pub verdict: Verdict,
+}
+
+impl Run<'_> {
+    fn path(&self) -> Path {
+        self.plan.path
+    }
+
+    /// It cannot be judged.
+    pub fn void(mut self, why: &str) -> Verdict {
+        self.verdict.wrong.push(why.to_owned());
+        self.verdict.void = true;
+        self.verdict
+    }
+
+    /// Everything that has to be there before the request.
+    pub async fn ready(&self) -> Result<Before> {
+        self.space.settled(&self.pods, 180).await?;
+        let address = self.space.served().await?;
+        if self.path().is_under_load() {
+            self.lane.world.load.run(&self.lane.name, &address).await?;
+        }
+        if self.path().has_baseline() {
+            self.baseline().await?;
+        }
+        story::prepare(self.space, self.path().story).await?;
+        Before::look(self.space, &self.pods).await
+    }
+
+    async fn baseline(&self) -> Result {
+        until("the baseline", 180, async || {
+            let status = self.space.history().await?.and_then(|history| history.status).unwrap_or_default();
+            let known = !status.last_known_good.is_empty();
+            Ok(when(known, || "nothing is known to be good".into()))
+        })
+        .await
+    }
+
+    /// From the request to its end.
+    pub async fn through(&mut self, before: &Before) -> Result {
+        let begun = Instant::now();
+        self.proxy.arm();
+        self.space.create_or_leave(story::request(self.space, self.path())).await?;
+        let turns = story::turns(self.space, self.path(), &self.proxy, &self.pods, &before.pods);
+        let limit = TERMINAL + self.plan.injections.iter().map(|one| one.fault.costs()).sum::<Duration>();
+        let (turned, ended) = tokio::join!(turns, self.ended(limit));
+        self.verdict.took = begun.elapsed();
+        ended?;
+        turned?;
+        if self.path().story != Story::NamespaceDeletion {
+            self.space.settled(&self.pods, 180).await?;
+        }
+        Ok(())
+    }
+
+    async fn ended(&self, limit: Duration) -> Result {
+        let story = self.path().story;
+        until("the end", limit.as_secs(), async || {
+            if story == Story::NamespaceDeletion {
+                return Ok(if self.space.is_gone().await? {
+                    Look::Done(())
+                } else {
+                    Look::NotYet("the namespace is there".into())
+                });
+            }
+            let Some(request) = self.space.request().await? else {
+                return Ok(if story == Story::Delete {
+                    Look::Done(())
+                } else {
+                    Look::NotYet("there is no request".into())
+                });
+            };
+            let held = !request.finalizers().is_empty();
+            let status = request.status.unwrap_or_default();
+            let over = story.keeps_request() && !held && status.phase.is_some_and(Phase::is_terminal);
+            Ok(if over { Look::Done(()) } else { Look::NotYet(sentence(&status)) })
+        })
+        .await
+    }
+
+    /// What the load client says.
+    pub async fn stop_load(&mut self) {
+        if !self.path().is_under_load() {
+            return;
+        }
+        match self.lane.world.load.stop(&self.lane.name).await {
+            Ok(Report { sent, failed, failures, .. }) => {
+                (self.verdict.sent, self.verdict.failed) = (sent, failed);
+                if failed > 0 {
+                    self.verdict.wrong.push(format!("{failed} of {sent} requests were lost: {}", json!(failures)));
+                }
+            }
+            Err(error) => self.verdict.wrong.push(format!("the load client: {error}")),
+        }
+    }
+
+    /// Looks at the end.
+    pub async fn judge(&mut self, before: &Before, known: &Known) {
+        let seen = self.proxy.seen();
+        self.verdict.left = self.proxy.left();
+        self.verdict.reads = self.proxy.reads();
+        let end = match End::of(self.space, self.path().story, &self.pods, &before.pods).await {
+            Ok(end) => end,
+            Err(error) => return self.verdict.wrong.push(format!("the end could not be looked at: {error}")),
+        };
+        let refused = self.plan.injections.iter().any(|one| is_refused(*one));
+        let run = judge::Known { completed: end.phase == Some(Phase::Completed), refused };
+        let wrong = if self.path().story == Story::NamespaceDeletion {
+            judge::of_writes(before, &self.pods, &seen)
+        } else {
+            judge::invariants(self.space, before, &self.pods, &seen, run).await
+        };
+        self.verdict.wrong.extend(wrong);
+        if let Some(undisturbed) = known.get(&self.path().to_string()) {
+            self.verdict.wrong.extend(differs(undisturbed, &end, self.path(), &self.plan.injections));
+        }
+        self.verdict.did = Some(Undisturbed { writes: counted(&seen), end });
+    }
+}
+
+fn counted(seen: &[Seen]) -> BTreeMap<String, u32> {
+    let mut writes = BTreeMap::new();
+    for seen in seen.iter().filter(|seen| seen.nth.is_some()) {
+        *writes.entry(seen.kind.name().to_owned()).or_default() += 1;
+    }
+    writes
+}
