@@ -2,7 +2,8 @@
 //! to print (`output`), how to watch a restart (`follow`, `progress`) and how to end (`exit`).
 //!
 //! **Invariant:** everything is done with the caller's own rights; without them nothing works that would not work with
-//! `kubectl` itself. Nothing is written but `RestartRequests`, and, by `inject`, the file that it was given.
+//! `kubectl` itself. Nothing is written but `RestartRequests`; by `inject`, the file that it was given; by `release`, what a
+//! controller that is gone has left.
 
 mod args;
 mod cancel;
@@ -20,6 +21,7 @@ mod output;
 mod pick;
 mod plan;
 mod progress;
+mod release;
 mod restart;
 mod status;
 mod survey;
@@ -82,6 +84,8 @@ enum Verb {
     Diff(diff::Args),
     /// Restart onto the configuration of an earlier restart
     Undo(undo::Args),
+    /// Put back and let go what a controller that is gone for good has left under way
+    Release(release::Args),
     /// Add the sidecar to a workload's YAML, or remove it
     Inject(inject::Args),
     /// Print a completion script
@@ -208,6 +212,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Doctor(args)) => doctor::run(&global, &args).await,
         Some(Verb::Diff(args)) => diff::run(&global, &args).await,
         Some(Verb::Undo(args)) => undo::run(&global, &args).await,
+        Some(Verb::Release(args)) => release::run(&global, &args).await,
         Some(Verb::Inject(args)) => inject::run(&args),
         Some(Verb::Completion(args)) => Ok(completion::run(&args, Cli::command())),
         Some(Verb::Man(args)) => man::run(&args, Cli::command()),
