@@ -28,7 +28,7 @@ pub async fn late(space: &Space) -> Result<Figures> {
     let all_at_once = json!({"strategy": {"maxParallel": "100%"}});
     let with = |seconds: i32| json!({"strategy": all_at_once["strategy"], "timeoutSeconds": seconds});
     let proxy = Stalled::stop("kube-proxy", FIRST)?;
-    let failed = app.restart("never", with(5)).await?.failed_and_restored(Code::DrainTimeout, 90).await?;
+    let failed = app.restart("never", with(5)).await?.failed_and_restored(Code::DrainTimeout, 150).await?;
     ensure!(old == app.uids().await?, "a pod went although requests still came to it");
     let request = app.restart("late", with(60)).await?;
     request.entered(Step::Draining).await?;

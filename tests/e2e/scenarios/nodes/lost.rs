@@ -90,7 +90,7 @@ impl<'a> Four<'a> {
     async fn loads(&self, space: &'a Space) -> Result<Vec<Load<'a>>> {
         let mut loads = vec![];
         for app in self.all() {
-            loads.push(Load::start(space, app.name, &app.address().await?, 20, json!({})).await?);
+            loads.push(Load::start(space, app.name, &app.address().await?, 10, json!({})).await?);
         }
         Ok(loads)
     }
