@@ -10,7 +10,7 @@ cluster := tests/cluster/cluster
 all := --features controller,sidecar,otel,cli
 demo shell down: export CLUSTER_RUN ?= /run/restart-controller-demo-$(shell pwd | sha256sum | cut -c1-8)
 
-.PHONY: help setup build images plugin fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test cli-test alerts-test docs docs-test e2e faults faults-sample test supply-chain bench-smoke bench-sidecar demo shell down
+.PHONY: help setup build images plugin fmt lint unit model golden-test golden ledger soak it cluster-test sidecar-suites chart-test gitops-test page-test cli-test alerts-test docs docs-test e2e nodes-test faults faults-sample test supply-chain bench-smoke bench-sidecar demo shell down
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '/^# CLUSTER/,/^[^#]/s/^# /  /p' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ cli-test: ## kubectl restart, installed by krew: every verb against a real clust
 
 e2e: ## end to end: a real node, real pods, real traffic
 	tests/e2e/run
+
+nodes-test: ## the same on three nodes: lost before and in a restart, drained, their kube-proxy late
+	E2E_NODES=3 tests/e2e/run
 
 faults: ## the fault matrix: a real controller, API server and pods, and a proxy that does what goes wrong (PLANS=N samples, PLAN='...' replays, TIME=SECONDS)
 	tests/faults/run

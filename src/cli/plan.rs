@@ -113,7 +113,7 @@ pub fn exceptions(preview: &Preview) -> Vec<(&'static str, String)> {
         |what, pods: &[String], why: &str| (!pods.is_empty()).then(|| (what, format!("{}: {why}", pods.join(", "))));
     let Exceptions { first, passed_over } = &preview.exceptions;
     let first = said("First", first, "not Ready, so replaced before all others and all at once");
-    let passed_over = said("Left alone", passed_over, "cannot be replaced now, and nothing waits for them");
+    let passed_over = said("Skipped", passed_over, "cannot be replaced now, and nothing waits for them");
     first.into_iter().chain(passed_over).collect()
 }
 

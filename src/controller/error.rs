@@ -185,7 +185,7 @@ impl Error {
     }
 }
 
-/// An object that is missing is answered with the reason NotFound; a kind that is missing with a page of plain text.
+/// An object that is missing is answered with the reason `NotFound`; a kind that is missing with a page of plain text.
 fn serves_no_such_kind(status: &kube::core::Status) -> bool {
     status.code == 404 && status.reason != "NotFound"
 }

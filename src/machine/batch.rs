@@ -163,7 +163,9 @@ fn failed_on_a_node(pod: &Pod) -> bool {
         Role::Planned => pod.restarted && !pod.unready_at_start,
         Role::PassedOver => false,
     };
-    let failed = !pod.ready || pod.restarted || pod.lapsed;
+    // A node that is lost takes the readiness of its pods with it.
+    let unwell = !pod.unreachable && (!pod.ready || pod.lapsed);
+    let failed = pod.restarted || unwell;
     pod.alive() && pod.attachment == Attachment::Attached && pod.scheduled && started && failed
 }
 

@@ -241,7 +241,8 @@ pub fn verifying(observed: &Observed, cursor: &Cursor) -> Decision {
         ));
     }
     if let Some(pod) = observed.pods.iter().find(|pod| pod.alive() && pod.lapsed && pod.role != Role::PassedOver) {
-        let message = format!("{} was Ready in the soak and is not any more", pod.name);
+        let why = pod.ailment.as_ref().map_or_else(String::new, |ailment| format!(": {ailment}"));
+        let message = format!("{} was Ready in the soak and is not any more{why}", pod.name);
         return Decision::Record(fail(observed, cursor, Code::ReplacementUnhealthy, message));
     }
     if !remaining(observed, cursor).is_empty() {

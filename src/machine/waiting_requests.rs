@@ -177,7 +177,7 @@ fn timed_out(observed: &Observed, cursor: &Cursor, pod: &Pod) -> Change {
         ),
         Drain::Unknown { .. } | Drain::Open => (
             Code::SidecarUnavailable,
-            format!("the sidecar of {name} did not answer, or did not obey, for timeoutSeconds"),
+            format!("the sidecar of {name} did not answer, or did not obey, for timeoutSeconds{}", lost_text(pod)),
         ),
     };
     fail(observed, cursor, code, message)
@@ -217,12 +217,19 @@ fn in_flight_text(pod: &Pod) -> String {
     }
 }
 
+/// That its node is lost explains the silence of a sidecar.
+fn lost_text(pod: &Pod) -> String {
+    let ailment = pod.ailment.as_ref().filter(|_| pod.unreachable);
+    ailment.map_or_else(String::new, |ailment| format!(": {ailment}"))
+}
+
 fn waiting(pods: &[&Pod]) -> String {
     let known: u64 =
         pods.iter().map(|pod| if let Drain::Cordoned { in_flight, .. } = pod.drain { in_flight } else { 0 }).sum();
     let unknown: Vec<&Pod> = pods.iter().filter(|pod| matches!(pod.drain, Drain::Unknown { .. })).copied().collect();
     if !unknown.is_empty() {
-        return format!("the sidecar of {} does not answer, or does not obey", names(&unknown));
+        let lost = unknown.iter().find(|pod| pod.unreachable).map_or_else(String::new, |pod| lost_text(pod));
+        return format!("the sidecar of {} does not answer, or does not obey{lost}", names(&unknown));
     }
     match known {
         0 => format!("waiting for {} to stay quiet", names(pods)),

@@ -5,6 +5,7 @@
 use crate::support::Result;
 use crate::support::cluster::Cluster;
 use crate::support::figures::Figures;
+use crate::support::nodes;
 use crate::support::space::Space;
 use futures::future::LocalBoxFuture;
 use libtest_mimic::{Failed, Trial};
@@ -51,7 +52,12 @@ impl Bench {
     }
 
     async fn cluster(&self) -> Result<Arc<Cluster>> {
-        self.cluster.get_or_try_init(async || Ok(Arc::new(Cluster::with_operator().await?))).await.cloned()
+        let install = async || {
+            let several = nodes::are_several();
+            let cluster = Cluster::with_operator();
+            Ok(Arc::new(if several { nodes::on_the_first(cluster).await? } else { cluster.await? }))
+        };
+        self.cluster.get_or_try_init(install).await.cloned()
     }
 
     fn keep(&self, line: String) {

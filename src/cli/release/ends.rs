@@ -139,7 +139,7 @@ where
 mod tests {
     use super::*;
 
-    fn run(status: serde_json::Value) -> RestartRequest {
+    fn run(status: &serde_json::Value) -> RestartRequest {
         serde_json::from_value(json!({
             "apiVersion": "restart-controller.dev/v1alpha1", "kind": "RestartRequest", "metadata": {"name": "web"},
             "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "reason": "test"}, "status": status}))
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_run_that_is_released_has_ended_and_says_what_is_left() {
-        let request = run(json!({"phase": "WaitingRequests", "step": "Draining"}));
+        let request = run(&json!({"phase": "WaitingRequests", "step": "Draining"}));
         let whole = ended(&request, outcome(&request, &[], &[]));
         assert_eq!((whole.phase, whole.step), (Some(Phase::Cancelled), Some(Step::Finished)));
         assert!(whole.outcome.unwrap().not_restored.is_none());
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_failure_that_was_being_put_back_keeps_its_code() {
         let outcome_known = json!({"result": "Failed", "code": "RESTART_006", "message": "web-2 exited twice", "suspectConfiguration": true});
-        let request = run(json!({"phase": "Recovering", "step": "Restoring", "outcome": outcome_known}));
+        let request = run(&json!({"phase": "Recovering", "step": "Restoring", "outcome": outcome_known}));
         let status = ended(&request, outcome(&request, &[], &[]));
         assert_eq!(status.phase, Some(Phase::Failed));
         assert!(status.code.is_some() && status.message.contains("exited twice"), "{}", status.message);

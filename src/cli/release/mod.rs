@@ -20,6 +20,7 @@ use pods::{Detached, Verdict};
 use silence::Silence;
 
 /// Of what, and how.
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   kubectl restart release -A --dry-run

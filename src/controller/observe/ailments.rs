@@ -33,8 +33,14 @@ pub fn ailment(facts: &Facts, pod: &Pod) -> Option<String> {
     if pods::is_ready(pod) {
         return None;
     }
+    Some(reason(facts, pod).unwrap_or_else(|| UNEXPLAINED.to_owned()))
+}
+
+/// Why a pod that is not Ready is so, if the cluster says it: its node is lost, or what [`said`] has.
+#[must_use]
+pub fn reason(facts: &Facts, pod: &Pod) -> Option<String> {
     let node = lost_node(facts, pod).map(|node| format!("its node {node} is not Ready"));
-    Some(node.or_else(|| said(facts, pod)).unwrap_or_else(|| UNEXPLAINED.to_owned()))
+    node.or_else(|| said(facts, pod))
 }
 
 /// Whether something has to change before the pod can become Ready: waiting for it to start is in vain.

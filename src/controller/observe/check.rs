@@ -47,9 +47,12 @@ impl Exceptions {
         let listed = machine::listed(observed);
         let named = |chosen: fn(&PlannedPod) -> bool| {
             let name = |pod: &PlannedPod| {
+                // A pod without an ailment is passed over for the sake of the order alone.
+                let above =
+                    pod.passed_over.then_some("its StatefulSet starts it again only when every pod below it is Ready");
                 let ailment = observed.pod(&pod.uid).and_then(|seen| seen.ailment.as_deref());
                 let ailment = ailment.filter(|ailment| *ailment != UNEXPLAINED);
-                ailment.map_or_else(|| pod.name.clone(), |ailment| format!("{} ({ailment})", pod.name))
+                ailment.or(above).map_or_else(|| pod.name.clone(), |reason| format!("{} ({reason})", pod.name))
             };
             listed.iter().filter(|pod| chosen(pod)).map(name).collect()
         };

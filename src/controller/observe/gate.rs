@@ -5,7 +5,7 @@
 
 use crate::api::{Step, TargetKind};
 use crate::controller::facts::{Facts, PodFacts};
-use crate::controller::observe::ailments::{is_stuck, said, way_out};
+use crate::controller::observe::ailments::{is_stuck, reason, said, way_out};
 use crate::controller::observe::rollout::{Rollout, rollout};
 use crate::controller::observe::{endpoints, pods};
 use crate::controller::workload::Workload;
@@ -82,7 +82,7 @@ fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> 
         return Some(format!(
             "{} is not Ready{}",
             view.name,
-            said(facts, &pod.pod).map_or_else(String::new, |said| format!(": {said}"))
+            reason(facts, &pod.pod).map_or_else(String::new, |reason| format!(": {reason}"))
         ));
     }
     let service = endpoints::missing_in(&facts.surroundings, pod)?;

@@ -116,8 +116,18 @@ fn annotation<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
 /// The pod's condition Ready.
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
+    holds(pod, "Ready")
+}
+
+/// What its kubelet says of its containers, whatever the node's controller says of the pod.
+#[must_use]
+pub fn are_containers_ready(pod: &Pod) -> bool {
+    holds(pod, "ContainersReady")
+}
+
+fn holds(pod: &Pod, kind: &str) -> bool {
     let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    conditions.into_iter().any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

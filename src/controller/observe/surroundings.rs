@@ -11,16 +11,20 @@ use crate::controller::slim;
 use crate::controller::workload::Workload;
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ListParams};
 use kube::core::{NamespaceResourceScope, Selector, SelectorExt as _};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+
+/// Longer than most pods take to start, and no longer than a lost node takes to be noticed as such.
+const STARTING: SignedDuration = SignedDuration::from_secs(10);
 
 async fn all<K>(ctx: &Context, namespace: &str, what: &str) -> Result<Vec<K>, Error>
 where
@@ -62,10 +66,11 @@ pub async fn leaving_nodes(ctx: &Context, request: &RestartRequest) -> Result<Ve
 /// Names of nodes that are not Ready, of those that the workload's pods which are not Ready are on: a healthy workload
 /// costs no read. Who may not read nodes knows of none.
 pub async fn lost_nodes(ctx: &Context, facts: &Facts) -> Result<Vec<String>, Error> {
-    // A pod that was born in the run is on a node that took it a moment ago.
     let known = |pod: &&PodFacts| {
         let before = read::before_the_run(&facts.request);
-        before || facts.plan.pods().iter().any(|planned| planned.uid == pod.uid())
+        before
+            || facts.plan.pods().iter().any(|planned| planned.uid == pod.uid())
+            || !is_new(&pod.pod, Timestamp::now())
     };
     let ill = facts.pods.iter().filter(|pod| pod.terminating() || !pods::is_ready(&pod.pod)).filter(known);
     let nodes: BTreeSet<&str> = ill.filter_map(|pod| pod.pod.spec.as_ref()?.node_name.as_deref()).collect();
@@ -80,6 +85,14 @@ async fn is_lost(ctx: &Context, name: &str) -> Result<bool, Error> {
         Err(error) if error.is_refusal() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// A pod that was made a moment ago and is starting is on a node that took it a moment ago: no reason to ask for the node. If
+/// its containers are Ready and it is not, the node's controller has marked it.
+fn is_new(pod: &Pod, now: Timestamp) -> bool {
+    let age = pod.metadata.creation_timestamp.as_ref().map(|made| now.duration_since(made.0));
+    let marked = pods::are_containers_ready(pod) && !pods::is_ready(pod);
+    age.is_some_and(|age| age < STARTING) && !marked
 }
 
 /// Its condition Ready; Unknown means that its kubelet is not heard.
@@ -173,4 +186,28 @@ async fn exclusive_claims(ctx: &Context, facts: &Facts) -> Result<Vec<String>, E
     };
     let names = claims.iter().filter(exclusive).filter_map(|claim| claim.metadata.name.clone());
     Ok(names.filter(|name| used.contains(&name.as_str())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_node_of_a_pod_that_is_merely_starting_is_not_asked_for() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let pod = |age: i64, containers: &str| -> Pod {
+            let made = Timestamp::from_second(1_000 - age).unwrap();
+            let conditions =
+                json!([{"type": "ContainersReady", "status": containers}, {"type": "Ready", "status": "False"}]);
+            serde_json::from_value(
+                json!({"metadata": {"creationTimestamp": made}, "status": {"conditions": conditions}}),
+            )
+            .unwrap()
+        };
+        assert!(is_new(&pod(2, "False"), now));
+        assert!(!is_new(&pod(2, "True"), now), "the node's controller has marked it");
+        assert!(!is_new(&pod(10, "False"), now), "its node may have been lost before it started");
+        assert!(!is_new(&Pod::default(), now));
+    }
 }

@@ -203,6 +203,8 @@ fn only_a_pod_that_started_in_the_run_puts_the_configuration_under_suspicion() {
     assert!(!suspects(passed_over("a").exited()));
     assert!(suspects(planned("a").exited()), "its container was restarted on the new content");
     assert!(suspects(pod("a", Role::New).unready()));
+    assert!(!suspects(pod("a", Role::New).lost()), "its node was lost, and the content has nothing to do with that");
+    assert!(suspects(pod("a", Role::New).lost().exited()), "its container had exited before");
 }
 
 #[test]
@@ -233,6 +235,21 @@ fn a_run_that_fails_does_not_wait_for_what_was_ill_before() {
         ("and pods that are missing", back(vec![pod("c", Role::New).exited()]), "wait"),
     ];
     check(rows);
+}
+
+#[test]
+fn a_drain_that_a_lost_node_ends_names_the_node() {
+    let lost = planned("a").detached().silent(true).lost();
+    let Decision::Record(change) = plan(&run(Step::Draining, &[("a", Draining)], vec![lost, pod("c", Role::New)]))
+    else {
+        panic!("its wait is over")
+    };
+    let outcome = change.outcome.expect("it failed");
+    assert_eq!(
+        outcome.message,
+        "the sidecar of a did not answer, or did not obey, for timeoutSeconds: its node is not Ready"
+    );
+    assert!(!outcome.suspect_configuration);
 }
 
 impl Pod {

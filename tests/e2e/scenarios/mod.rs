@@ -16,6 +16,7 @@ mod last_pod;
 mod late_requests;
 mod max_parallel;
 mod meanwhile;
+mod nodes;
 mod observe;
 mod promises;
 mod restarts;
@@ -87,6 +88,18 @@ pub fn meanwhile() -> Vec<Scenario> {
         "a promoted ConfigMap deleted in mid-run is not made anew", "map-deleted", meanwhile::configuration::deleted;
         "a promoted ConfigMap edited in mid-run is not written over", "map-edited", meanwhile::configuration::edited;
         "scaled to zero in mid-run: the run completes", "to-zero", meanwhile::scaled::to_zero;
+    }
+}
+
+/// On three nodes, of which one is lost, drained or late: no other scenario may need it meanwhile.
+pub fn of_nodes() -> Vec<Scenario> {
+    scenarios! {
+        "a node lost before the run: a Deployment is restarted whole, other kinds around it", "node-lost", nodes::lost::before_the_run;
+        "a node lost in mid-run, Surge and Rolling: the runs end, the edit stays", "node-lost-in-run", nodes::lost_meanwhile::in_the_run;
+        "one of three nodes drained in mid-run: both go through, nothing is lost", "node-drained", nodes::drained::in_the_run;
+        "Local traffic policies: the last pod of a node is refused, all at once loses nothing", "node-local", nodes::local::policies;
+        "a kube-proxy that is late: pods stay as long as requests come to them", "node-proxy", nodes::kube_proxy::late;
+        "a spread without room for one more pod: Surge says so, Rolling needs none", "node-spread", nodes::spread::without_room;
     }
 }
 

@@ -6,14 +6,14 @@ use crate::support::app::{App, Template};
 use crate::support::figures::Figures;
 use crate::support::load::Load;
 use crate::support::pods::is_ready;
-use crate::support::request::{Request, took};
+use crate::support::request::took;
 use crate::support::space::Space;
 use crate::support::wait::{until, when};
 use crate::support::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use restart_controller::api::{Phase, RestartRequestStatus};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const GOOD: &str = "greeting: the fix\ndelayMillis: 200\n";
 const BAD: &str = "greeting: never seen\nexitAtStart: true\n";
@@ -21,13 +21,13 @@ const BAD: &str = "greeting: never seen\nexitAtStart: true\n";
 /// The last pod by name hangs, and the edit that is to help is good: it stays, and nothing is lost.
 pub async fn hung(space: &Space) -> Result<Figures> {
     let app = Template::web()?.replicas(3).deploy_with_load(space).await?;
-    restart(&app, "before", json!({"strategy": {"maxParallel": "100%"}})).await?.completed(90).await?;
+    app.restart("before", json!({"strategy": {"maxParallel": "100%"}})).await?.completed(90).await?;
     let load = Load::start(space, "hung", &app.address().await?, 50, json!({})).await?;
     load.sent(50).await?;
     let ill = hang(&app, 2).await?;
     app.edit_config(GOOD).await?;
     let (old, fixed) = (app.uids().await?, app.content().await?);
-    let status = restart(&app, "fix", json!({"progressDeadlineSeconds": 60})).await?.completed(120).await?;
+    let status = app.restart("fix", json!({"progressDeadlineSeconds": 60})).await?.completed(120).await?;
     app.whole().await?;
     ensure!(old.is_disjoint(&app.uids().await?), "not every pod was replaced");
     ensure!(first(&status) == [ill.clone()], "{ill} did not go first: {:?}", first(&status));
@@ -50,7 +50,7 @@ pub async fn all_of_them(space: &Space) -> Result<Figures> {
     .await?;
     let old = app.uids().await?;
     app.edit_config(GOOD).await?;
-    let status = restart(&app, "fix", json!({})).await?.completed(60).await?;
+    let status = app.restart("fix", json!({})).await?.completed(60).await?;
     app.whole().await?;
     ensure!(old.is_disjoint(&app.uids().await?), "not every pod was replaced");
     ensure!(first(&status).len() == 3, "they did not go all at once: {:?}", first(&status));
@@ -64,21 +64,13 @@ pub async fn of_a_stateful_set(space: &Space) -> Result<Figures> {
     load.sent(50).await?;
     let ill = hang(&app, 0).await?;
     let old = app.uids().await?;
-    let status = restart(&app, "web", json!({"progressDeadlineSeconds": 60})).await?.completed(150).await?;
+    let status = app.restart("web", json!({"progressDeadlineSeconds": 60})).await?.completed(150).await?;
     app.settled().await?;
     ensure!(old.is_disjoint(&app.uids().await?), "not every pod was replaced");
     ensure!(first(&status) == [ill.clone()], "{ill} did not go first: {:?}", first(&status));
     let report = load.stop().await?;
     report.nothing_lost()?;
     Ok(Figures::default().load(&report).replaced(3).and(format!("{ill} first, completed in {}", took(&status))))
-}
-
-async fn restart<'a>(app: &App<'a>, name: &str, more: Value) -> Result<Request<'a>> {
-    let mut spec = json!({"targetRef": {"kind": app.kind, "name": app.name}});
-    if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
-        spec.extend(more);
-    }
-    Request::apply(app.space, name, app.name, spec).await
 }
 
 /// The pod at this place, by name, is not Ready any more and never will be; its name.

@@ -27,7 +27,7 @@ async fn restart<'a>(app: &App<'a>, name: &str, more: Value) -> Result<Request<'
 }
 
 /// The pods in the order in which they were taken out of their Services.
-fn order(status: &RestartRequestStatus) -> Vec<String> {
+pub(super) fn order(status: &RestartRequestStatus) -> Vec<String> {
     let mut order = vec![];
     for pod in status.history.iter().filter(|entry| entry.phase == Phase::WaitingRequests).flat_map(|entry| &entry.pods)
     {

@@ -4,6 +4,7 @@
 
 use super::cluster::{path, with_images};
 use super::pods::is_ready;
+use super::request::Request;
 use super::space::Space;
 use super::wait::{until, when};
 use super::{Result, ensure, load};
@@ -135,7 +136,7 @@ pub struct Workload {
 /// A ConfigMap's content, byte for byte.
 pub type Content = (Value, Value);
 
-impl App<'_> {
+impl<'a> App<'a> {
     /// Waits until exactly the wanted pods are there and ready.
     pub async fn settled(&self) -> Result {
         match self.kind {
@@ -268,6 +269,15 @@ impl App<'_> {
             Ok(when(detached.is_empty(), || format!("detached: {}", detached.join(", "))))
         })
         .await
+    }
+
+    /// Asks for a restart of it; `more` is merged into the request's spec.
+    pub async fn restart(&self, name: &str, more: Value) -> Result<Request<'a>> {
+        let mut spec = json!({"targetRef": {"kind": self.kind, "name": self.name}});
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        Request::apply(self.space, name, self.name, spec).await
     }
 
     /// Its RestartHistory, if it has one.

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod controller;
 pub mod figures;
 pub mod load;
+pub mod nodes;
 pub mod pods;
 pub mod receiver;
 pub mod request;
