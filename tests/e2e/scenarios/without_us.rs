@@ -58,7 +58,7 @@ pub async fn released(space: &Space) -> Result<Figures> {
 
 async fn without_controller(space: &Space, requests: &[&Request<'_>]) -> Result<String> {
     let versions = async || -> Result<Vec<_>> {
-        Ok(futures::future::try_join_all(requests.iter().map(|request| request.version())).await?)
+        futures::future::try_join_all(requests.iter().map(|request| request.version())).await
     };
     let before = versions().await?;
     let dry = release(space, &["--dry-run"]).await?;
@@ -72,7 +72,7 @@ async fn without_controller(space: &Space, requests: &[&Request<'_>]) -> Result<
     let histories = space.api::<RestartHistory>().list(&ListParams::default()).await?.items;
     ensure!(histories.iter().all(|history| history.finalizers().is_empty()), "a history has its finalizer");
     let pods = space.api::<Pod>().list(&ListParams::default()).await?.items;
-    let left: Vec<String> = pods.iter().filter(|pod| is_detached(pod)).map(ResourceExt::name_any).collect();
+    let left: Vec<String> = pods.iter().filter(|pod| is_detached(pod)).map(kube::ResourceExt::name_any).collect();
     ensure!(left.is_empty() == (output.status.code() == Some(0)), "left {left:?}: {}", said(&output));
     for pod in &left {
         ensure!(said(&output).contains(&format!("kubectl delete pod {pod}")), "{pod} is not told: {}", said(&output));
