@@ -41,7 +41,7 @@ use world::lane::Lane;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let done = tokio::select! { done = faults() => done, () = asked_to_end() => Err("asked to end".into()) };
+    let done = tokio::select! { done = faults() => done, why = asked_to_end() => Err(why.into()) };
     match done {
         Ok(tally) => {
             println!("{}", tally.summary());
@@ -55,9 +55,9 @@ async fn main() -> ExitCode {
 }
 
 /// Processes end with what started them, which a signal alone would not end in order.
-async fn asked_to_end() {
+async fn asked_to_end() -> &'static str {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
+    tokio::select! { _ = terminate.recv() => "SIGTERM came", _ = tokio::signal::ctrl_c() => "SIGINT came" }
 }
 
 async fn faults() -> Result<Tally> {

@@ -34,7 +34,8 @@ pub fn all(known: &Known) -> Vec<Plan> {
 }
 
 fn points(undisturbed: &crate::judge::oracle::Undisturbed) -> Vec<Point> {
-    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Unknown);
+    // The key is written at a process' start, which is before the request.
+    let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Key | Kind::Unknown));
     let count = |kind: Kind| undisturbed.writes.get(kind.name()).copied().unwrap_or_default();
     let of = |kind: Kind| {
         let most = if kind == Kind::Lease { count(kind).min(MOST_LEASES) } else { count(kind) };
