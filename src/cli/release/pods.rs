@@ -137,7 +137,6 @@ impl Detached {
     }
 
     /// It counts among the pods of its `ReplicaSet` from now on, which may take a moment to see it.
-    #[expect(clippy::boxed_local, reason = "as it comes in the verdict")]
     pub fn count(&mut self, back: Box<Back>) {
         self.returned.extend(back.pod.metadata.uid);
     }
