@@ -93,6 +93,12 @@ impl Error {
         self.code() == Some(404)
     }
 
+    /// 404 of a path that the API server does not serve: not one object is missing, but the definition of its kind.
+    #[must_use]
+    pub fn is_kind_missing(&self) -> bool {
+        self.status().is_some_and(serves_no_such_kind)
+    }
+
     /// 400, 403, 405, 413, 422: the same call will be refused again until somebody changes a right, a quota, a policy or the object.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -172,6 +178,11 @@ impl Error {
     }
 }
 
+/// An object that is missing is answered with the reason NotFound; a kind that is missing with a page of plain text.
+fn serves_no_such_kind(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.reason != "NotFound"
+}
+
 fn refuses(code: u16) -> bool {
     matches!(code, 400 | 403 | 405 | 413 | 422)
 }
@@ -179,6 +190,9 @@ fn refuses(code: u16) -> bool {
 /// kube prints an API error twice, once as a debug dump; people get the server's sentence and its code.
 fn explained(error: &kube::Error) -> String {
     match error {
+        kube::Error::Api(status) if serves_no_such_kind(status) => {
+            "the API server does not serve this kind: its CustomResourceDefinition is missing, install the definitions again".to_owned()
+        }
         kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
         other => other.to_string(),
     }
@@ -194,6 +208,14 @@ mod tests {
         let details = StatusDetails { causes: vec![cause], ..no_details() };
         let status = kube::core::Status::failure("no", reason).with_code(code).with_details(details);
         Error::Kube { what: "evict pod shop/web-1".into(), source: kube::Error::Api(status.boxed()) }
+    }
+
+    #[test]
+    fn a_kind_that_is_missing_is_told_from_an_object_that_is() {
+        let (object, kind) = (answered(404, "NotFound", ""), answered(404, "Failed to parse error data", ""));
+        assert!(object.is_not_found() && !object.is_kind_missing());
+        assert!(kind.is_not_found() && kind.is_kind_missing());
+        assert!(kind.to_string().contains("CustomResourceDefinition is missing"), "{kind}");
     }
 
     fn no_details() -> StatusDetails {

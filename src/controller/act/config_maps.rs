@@ -91,16 +91,26 @@ async fn one_copy(ctx: &Context, facts: &Facts, name: &str, sha256: &str, source
         format!("copy ConfigMap {}/{} to {name}", facts.namespace, source.name),
         ConfigMap { metadata, data: data.data, binary_data: data.binary_data, immutable: Some(true) },
     );
-    create(ctx, facts, what, &copy).await?;
-    Ok(Done::Yes)
+    let made = create(ctx, facts, what, &copy).await?;
+    Ok(if !made && left_over(ctx, facts, name).await? { Done::NotNow } else { Done::Yes })
 }
 
-async fn create(ctx: &Context, facts: &Facts, what: String, map: &ConfigMap) -> Result<(), Error> {
+/// Whether it was made now. If an earlier pass made it, the next observation compares its content.
+async fn create(ctx: &Context, facts: &Facts, what: String, map: &ConfigMap) -> Result<bool, Error> {
     match call(what, api(ctx, facts).create(&params(), map)).await {
-        // An earlier pass made it; the next observation compares its content.
-        Err(error) if error.is_already_exists() => Ok(()),
-        other => other.map(|_| ()),
+        Err(error) if error.is_already_exists() => Ok(false),
+        other => other.map(|_| true),
     }
+}
+
+/// It belongs to a RestartHistory that was deleted: the garbage collector takes it in a moment, and then it is made anew.
+async fn left_over(ctx: &Context, facts: &Facts, name: &str) -> Result<bool, Error> {
+    let what = format!("read the metadata of ConfigMap {}/{name}", facts.namespace);
+    let found = call(what, api(ctx, facts).get_metadata_opt(name)).await?;
+    let ours = facts.history.as_ref().and_then(|history| history.metadata.uid.as_ref());
+    let owners = found.into_iter().flat_map(|found| found.metadata.owner_references.unwrap_or_default());
+    let owners: Vec<OwnerReference> = owners.collect();
+    Ok(!owners.is_empty() && owners.iter().all(|owner| Some(&owner.uid) != ours))
 }
 
 /// Writes a list of pods.

@@ -77,12 +77,15 @@ fn of_config_map(this: &Loop, map: &ObjectMeta) {
     }
 }
 
-/// A run has ended, or holds the workload and may have lost its request.
+/// A run has ended, or holds the workload and may have lost its request. A history that goes, by hand or with a run that held
+/// it up, has held what is to be learnt again.
 fn of_history(this: &Loop, history: &RestartHistory) {
     let namespace = history.metadata.namespace.clone().unwrap_or_default();
-    if history.status.as_ref().is_some_and(|status| status.active.is_some()) {
+    let active = history.status.as_ref().is_some_and(|status| status.active.is_some());
+    if active {
         orphans::look(&this.context, &namespace, &history.name_any());
-    } else {
+    }
+    if !active || history.metadata.deletion_timestamp.is_some() {
         this.later(Key { namespace, target: history.spec.target_ref.clone() });
     }
 }

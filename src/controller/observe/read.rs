@@ -181,7 +181,16 @@ pub async fn history(
     }
     let name = history_name(request, workload_uid);
     let api: Api<RestartHistory> = Api::namespaced(ctx.reader.clone(), namespace);
-    call(format!("read RestartHistory {namespace}/{name}"), api.get_opt(&name)).await
+    without_definition(call(format!("read RestartHistory {namespace}/{name}"), api.get_opt(&name)).await)
+}
+
+/// Where there is no definition of a kind, there is no object of it: the run meets that when it writes one, says so in its
+/// status and ends by its deadline.
+pub fn without_definition<T: Default>(read: Result<T, Error>) -> Result<T, Error> {
+    match read {
+        Err(error) if error.is_kind_missing() => Ok(T::default()),
+        read => read,
+    }
 }
 
 async fn holder_gone(

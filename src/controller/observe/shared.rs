@@ -21,7 +21,8 @@ pub async fn read(ctx: &Context, facts: &Facts) -> Result<BTreeMap<String, Strin
     }
     let api: Api<DeserializeGuard<RestartHistory>> = Api::namespaced(ctx.reader.clone(), &facts.namespace);
     let what = format!("list RestartHistories in {}", facts.namespace);
-    let all = call(what, api.list(&ListParams::default())).await?.items;
+    let all = call(what, api.list(&ListParams::default())).await.map(|all| all.items);
+    let all = super::read::without_definition(all)?;
     let own = facts.history.as_ref().and_then(|history| history.metadata.uid.as_ref());
     let others: Vec<RestartHistory> =
         all.into_iter().filter_map(|guard| guard.0.ok()).filter(|other| other.metadata.uid.as_ref() != own).collect();
