@@ -22,6 +22,7 @@ mod slow_requests;
 mod soak;
 mod unhealthy;
 mod waits_end;
+mod without_us;
 mod workloads;
 
 use crate::scenario::{Act, Scenario};
@@ -96,6 +97,8 @@ pub fn controller_killed() -> Vec<Scenario> {
         "the controller killed while hooks run: a Job ran once, a request was sent with one key", "kill-hooks", hooks::killed::job_and_request;
         "without copies: from and reload: false are refused, a restart is not; two runs are kept", "no-copies", known_good::configured::without_copies;
         "the controller killed for good: the cordoned pod is back within 33 s", "kill-for-good", controller_killed::for_good;
+        "without a controller, release puts back what it can and nothing holds up a deletion", "released", without_us::released;
+        "the definitions deleted and restored: told, and served again", "definitions", without_us::definitions_deleted;
     }
 }
 
@@ -110,6 +113,7 @@ pub fn without_load() -> Vec<Scenario> {
         "last-known-good appears and follows the pods, never ahead of one", "baseline", known_good::baseline::follows_the_pods;
         "edited together with the request: back to the baseline; taken back: told", "commit", known_good::baseline::in_place_with_the_request;
         "a request stripped of its finalizer and deleted: the run is put back", "orphan", known_good::orphan::put_back;
+        "a RestartHistory deleted, idle and in mid-run: it is learnt again", "history-deleted", without_us::history_deleted;
         "StatefulSets and DaemonSets have a baseline, and it goes with them", "kinds-good", known_good::baseline::of_other_kinds;
         "an immutable ConfigMap made anew: the pods go back, the ConfigMap cannot, and it is told", "made-immutable", known_good::bytes::immutable_live;
         "every way to read a ConfigMap is restored byte for byte, and data leaks nowhere", "bytes", known_good::bytes::all_back;

@@ -32,7 +32,7 @@ async fn content(app: &App<'_>, map: &str) -> Result<Content> {
 }
 
 /// Waits until what the ConfigMap holds is known to be good.
-async fn good(app: &App<'_>, map: &str) -> Result<Content> {
+pub async fn good(app: &App<'_>, map: &str) -> Result<Content> {
     until(&format!("ConfigMap {map} to be known as good for {}", app.name), 30, async || {
         let (live, known) = (content(app, map).await?, known(app, map).await?);
         Ok(if known.as_ref() == Some(&live) { Look::Done(live) } else { Look::NotYet(format!("known: {known:?}")) })
