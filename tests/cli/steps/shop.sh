@@ -26,6 +26,10 @@ doctor_and_plan_say_that_it_can_be_restarted_and_write_nothing() {
   [[ -z $(here get restartrequests --output name) ]] || die "something was written"
   ends_with 1 doctor deploy/none
   says 'RESTART_007'
+  ends_with 1 release --all
+  says 'a controller leads'
+  ends_with 0 release deploy/plain --despite-a-leading-controller
+  says 'Nothing is outstanding.'
 }
 
 it_restarts_and_shows_plain_lines_where_there_is_no_terminal() {
