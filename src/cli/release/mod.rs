@@ -20,7 +20,7 @@ use pods::{Detached, Verdict};
 use silence::Silence;
 
 /// Of what, and how.
-#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   kubectl restart release -A --dry-run
