@@ -44,6 +44,13 @@
 //!   again with the same key. Its name is resolved and judged once, and that address is connected to.
 //! - 2026-11-23: of the requests that wait, `controller::turns` lets few be looked at, and counts and orders them from the watch:
 //!   ten thousand in one namespace made each of their passes list all of them, and every other restart wait for that.
+//! - 2026-11-29: pods that are not Ready when the list is written go first, without a replacement and without asking a budget:
+//!   they serve no Service. They are deleted, since the eviction of a pod that is not Ready is refused while its budget lacks
+//!   healthy pods. What cannot be replaced is listed as passed over, once and for all of the run (`machine::passed_over`).
+//! - 2026-11-29: what kept effects from being carried out is an observation (`Observed::trouble`), so that the deadline and the
+//!   deletion are judged whatever errs. A sidecar that refuses is as one that does not answer.
+//! - 2026-11-29: a run whose surroundings may not be read ends by its deadline without its lock (`machine::blind`); the lock's
+//!   record puts the pods back when they can be read again.
 
 #[cfg(feature = "api")]
 pub mod api;
