@@ -1,7 +1,7 @@
 //! End to end: the operator as users install it, on a real cluster, with real pods and real traffic.
 //!
 //! `tests/e2e/run` boots the cluster and starts this; arguments are libtest's, a word filters scenarios by name.
-//! With E2E_NODES=3 the cluster has three nodes, and the scenarios are those about nodes.
+//! With `E2E_NODES=3` the cluster has three nodes, and the scenarios are those about nodes.
 //! Scenarios that put the machine under full load or kill the controller run alone, the others beside each other.
 //!
 //! **Invariant:** nothing is simulated, and nothing here reaches into the controller: what is judged is what users see.

@@ -76,7 +76,7 @@ pub async fn of_a_stateful_set(space: &Space) -> Result<Figures> {
 /// The pod at this place, by name, is not Ready any more and never will be; its name.
 async fn hang(app: &App<'_>, place: usize) -> Result<String> {
     let mut pods = app.pods().await?;
-    pods.sort_by_key(|pod| pod.name_any());
+    pods.sort_by_key(Pod::name_any);
     let name = pods.get(place).ok_or("there are too few pods")?.name_any();
     app.tell(&pods[place], "/sick").await?;
     until("the pod to be not Ready", 60, async || {

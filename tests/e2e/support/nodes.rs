@@ -135,7 +135,7 @@ async fn ready(space: &Space, name: &str, wanted: bool) -> Result {
     .await
 }
 
-/// CLUSTER_RUN says which cluster.
+/// `CLUSTER_RUN` says which cluster.
 fn cluster(verb: &str, program: &str, node: &str) -> Result {
     let output = Command::new(path("tests/cluster/cluster")).args([verb, program, node]).output()?;
     if output.status.success() {

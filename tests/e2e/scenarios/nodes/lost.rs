@@ -33,13 +33,13 @@ struct Four<'a> {
 /// Before the outage four workloads; during it five restarts; after it everything is whole.
 pub async fn before_the_run(space: &Space) -> Result<Figures> {
     load_on_the_first(space).await?;
-    let four = Four::deploy(space).await?;
+    let four = Box::pin(Four::deploy(space)).await?;
     let lost = Stalled::lose(space, LOST).await?;
     let gone = pod_on(&four.web, LOST).await?;
     four.web.edit_config(FIX).await?;
     let fixed = four.web.content().await?;
     let loads = four.loads(space).await?;
-    let (web, ordered, parallel, agent) = four.restarted().await?;
+    let (web, ordered, parallel, agent) = Box::pin(four.restarted()).await?;
     let web_again = four.with_stuck_pods().await?;
     let mut figures = Figures::default();
     for load in loads {
