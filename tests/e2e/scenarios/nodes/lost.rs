@@ -105,7 +105,7 @@ impl<'a> Four<'a> {
     async fn web_restarted(&self) -> Result<RestartRequestStatus> {
         let (lost, old) = (pod_on(&self.web, LOST).await?, self.web.uids().await?);
         let all_at_once = json!({"strategy": {"maxParallel": "100%"}});
-        let status = self.web.restart("web", all_at_once).await?.completed(120).await?;
+        let status = self.web.restart("web", all_at_once).await?.completed(240).await?;
         ensure!(order(&status).first() == Some(&lost.name_any()), "{} did not go first: {status:?}", lost.name_any());
         let new = self.web.pods().await?;
         let elsewhere = new.iter().all(|pod| node_of(pod) != LOST && !old.contains(&pod.uid().unwrap_or_default()));
@@ -118,7 +118,7 @@ impl<'a> Four<'a> {
     /// What a StatefulSet would not start again stays: the lost pod, and the one above it.
     async fn ordered_restarted(&self) -> Result<RestartRequestStatus> {
         let old = self.ordered.starts().await?;
-        let status = self.ordered.restart("ordered", json!({})).await?.completed(120).await?;
+        let status = self.ordered.restart("ordered", json!({})).await?.completed(240).await?;
         ensure!(order(&status) == ["ordered-0"], "restarted: {:?}", order(&status));
         says(&status, &["ordered-2, ordered-1", "ordered-1: its node node2 is not Ready", "those above them"])?;
         let left = self.ordered.starts().await?.keys().filter(|uid| old.contains_key(*uid)).count();
@@ -128,7 +128,7 @@ impl<'a> Four<'a> {
 
     async fn parallel_restarted(&self) -> Result<RestartRequestStatus> {
         let lost = pod_on(&self.parallel, LOST).await?.name_any();
-        let status = self.parallel.restart("parallel", json!({})).await?.completed(120).await?;
+        let status = self.parallel.restart("parallel", json!({})).await?.completed(240).await?;
         let restarted = order(&status);
         ensure!(restarted.len() == 2 && !restarted.contains(&lost), "restarted: {restarted:?}");
         says(&status, &["2 pods restarted", &format!("{lost}: its node node2 is not Ready")])?;
@@ -137,7 +137,7 @@ impl<'a> Four<'a> {
 
     async fn agent_restarted(&self) -> Result<RestartRequestStatus> {
         let lost = pod_on(&self.agent, LOST).await?.name_any();
-        let status = self.agent.restart("agent", json!({})).await?.completed(120).await?;
+        let status = self.agent.restart("agent", json!({})).await?.completed(240).await?;
         let restarted = order(&status);
         ensure!(restarted.len() == 2 && !restarted.contains(&lost), "restarted: {restarted:?}");
         says(&status, &["2 pods restarted", &format!("{lost}: its node node2 is not Ready")])?;
@@ -149,7 +149,7 @@ impl<'a> Four<'a> {
         let stuck = pod_on(&self.parallel, LOST).await?.name_any();
         self.parallel.space.kubectl(&["delete", "pod", &stuck, "--wait=false"]).await?;
         let parallel = async {
-            let status = self.parallel.restart("parallel-again", json!({})).await?.completed(120).await?;
+            let status = self.parallel.restart("parallel-again", json!({})).await?.completed(240).await?;
             says(
                 &status,
                 &["2 pods restarted", &format!("{stuck}: it is terminating on node node2, which is not Ready")],
@@ -157,7 +157,7 @@ impl<'a> Four<'a> {
         };
         let web = async {
             let all_at_once = json!({"strategy": {"maxParallel": "100%"}});
-            let status = self.web.restart("web-again", all_at_once).await?.completed(120).await?;
+            let status = self.web.restart("web-again", all_at_once).await?.completed(240).await?;
             ensure!(status.message == "3 pods restarted", "the end says {:?}", status.message);
             Ok(status)
         };
