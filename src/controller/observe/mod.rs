@@ -243,7 +243,7 @@ fn held(facts: &Facts) -> Lock {
         Some(active) if active.uid == facts.uid() => Lock::Ours,
         // Its finalizer was taken off by hand, or it was deleted by force.
         Some(active) if facts.holder_gone => {
-            Lock::Other(format!("{} (which is gone: what it did is being put back)", active.request))
+            Lock::Other(format!("{} (which has ended or is gone: what it left is being put back)", active.request))
         }
         Some(active) => Lock::Other(active.request.clone()),
         None if status.runs.iter().any(this) => Lock::Done,

@@ -24,7 +24,9 @@ pub async fn edited(space: &Space) -> Result<Figures> {
     let take = json!({"status": {"active": {"request": "other", "uid": other.uid().await?, "spec": {}}}});
     api.patch_status(&history, &PatchParams::default(), &Patch::Merge(take)).await?;
     let status = request.failed(Code::Internal, 30).await?;
-    let told = status.message.contains("RestartRequest other holds the workload now");
+    // The other one has ended, so that its lock is about to be given back.
+    let told = ["RestartRequest other (which has ended", "holds the workload now"];
+    let told = told.iter().all(|words| status.message.contains(words));
     let restored = condition(&status, "Restored");
     ensure!(told && restored == Some(ConditionStatus::False), "not told: {}", sentence(&status));
     let free = json!({"status": {"active": null}});
