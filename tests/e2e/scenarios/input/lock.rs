@@ -29,9 +29,9 @@ pub async fn edited(space: &Space) -> Result<Figures> {
     let told = told.iter().all(|words| status.message.contains(words));
     let restored = condition(&status, "Restored");
     ensure!(told && restored == Some(ConditionStatus::False), "not told: {}", sentence(&status));
-    let free = json!({"status": {"active": null}});
-    api.patch_status(&history, &PatchParams::default(), &Patch::Merge(free)).await?;
-    Request::apply(space, "next", "web", json!({"force": true})).await?.completed(60).await?;
+    // The lock of a request that has ended is given back by itself: what it names is put back, and the next one has its turn.
+    let next = json!({"force": true, "concurrencyPolicy": "Queue"});
+    Request::apply(space, "next", "web", next).await?.completed(90).await?;
     app.whole().await?;
     Ok(Figures::note(format!("{}: {}; the next request finished it", Code::Internal.number(), status.message)))
 }
