@@ -19,7 +19,7 @@ const REMEMBERED: usize = 4096;
 /// Streams of events of one caller at any time, and of all; less than the connections, so that there is always one to ask by.
 pub const STREAMS: (usize, usize) = (16, 384);
 
-/// Whoever a limit counts: a user, or an address as long as nobody is known behind it.
+/// What a limit counts: a user, or an address as long as no user is known behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Who(pub String);
 

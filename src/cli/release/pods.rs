@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no pod goes back if its `ReplicaSet` might delete one that is Ready because of it. A `ReplicaSet` that has too
 //! many pods deletes those that are not Ready first; among Ready ones it may choose the one that came back. Without the
-//! controller's key nothing here can drain the other one, so such a pod stays, and serves, until somebody deletes it.
+//! controller's key this program cannot drain the other one, so such a pod stays, and serves, until a user deletes it.
 
 use super::refused;
 use crate::api::names;

@@ -1,7 +1,7 @@
 //! Whether a controller leads: its Lease is looked at for as long as it lasts, by this machine's clock alone.
 //!
 //! **Invariant:** the times that a Lease holds are not read. A leader that has not renewed it for its whole duration refuses its
-//! own writes (`controller::leader::fence`), so a Lease that has not changed for as long says that nobody writes.
+//! own writes (`controller::leader::fence`), so no controller writes once a Lease has not changed for that long.
 
 use crate::client::{Error, RestartClient};
 use crate::controller::leader::NAME;
@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Where a Lease does not say how long it lasts.
 const USUAL: Duration = Duration::from_secs(15);
 
-/// Nobody led when it was established, and what would show that somebody does since.
+/// Proof that no controller led when it was made, and the Leases by which a controller that leads since is noticed.
 pub struct Silence {
     leases: Option<Api<Lease>>,
     seen: Vec<Seen>,
