@@ -59,6 +59,11 @@ pub fn is_unready_batch(cursor: &Cursor) -> bool {
     cursor.batch.iter().any(|entry| entry.unready)
 }
 
+/// Whether the pods of the batch have their replacements before they go.
+pub fn is_replaced_first(observed: &Observed, cursor: &Cursor) -> bool {
+    observed.asked.strategy == StrategyType::Surge && !is_unready_batch(cursor)
+}
+
 /// The change that takes the pods which serve no Service, all at once.
 fn begin_ailing(cursor: &Cursor, pods: &[&Pod]) -> Change {
     let message = format!("first the pods that are not Ready and serve no Service: {}", names(pods));

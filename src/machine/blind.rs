@@ -7,7 +7,7 @@
 
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
-use super::guards::failed;
+use super::guards::{failed, gave_up};
 use super::observed::{Cursor, Deadline, Observed};
 use super::pending;
 use crate::api::{Code, Outcome, Phase, Step};
@@ -21,18 +21,14 @@ pub fn blind(observed: &Observed, why: &str) -> Decision {
         (None, _) if observed.asked.deleting => let_go(),
         (Some(cursor), _) if cursor.step == Step::Finished => let_go(),
         (_, Deadline::Ahead) => Decision::Wait(why.to_owned()),
-        (None, Deadline::Passed) => pending::end(None, Code::Internal.reason(), failed(Code::Internal, message(why))),
+        (None, Deadline::Passed) => pending::end(None, Code::Internal.reason(), failed(Code::Internal, gave_up(why))),
         (Some(cursor), Deadline::Passed) => Decision::Record(ended(observed, cursor, why)),
     }
 }
 
-fn message(why: &str) -> String {
-    format!("gave up after progressDeadlineSeconds: {why}")
-}
-
 fn ended(observed: &Observed, cursor: &Cursor, why: &str) -> Change {
     let outcome = cursor.outcome.clone().unwrap_or_else(|| {
-        let failed = failed(Code::Internal, message(why));
+        let failed = failed(Code::Internal, gave_up(why));
         if observed.asked.deleting { Outcome { result: Phase::Cancelled, code: None, ..failed } } else { failed }
     });
     let touched = cursor.plan.is_some();
@@ -42,6 +38,6 @@ fn ended(observed: &Observed, cursor: &Cursor, why: &str) -> Change {
         not_restored_reason: touched.then(|| "Unreadable".to_owned()),
         ..outcome
     };
-    let change = change(cursor, outcome.result, Step::Finished, "Unreadable", message(why));
+    let change = change(cursor, outcome.result, Step::Finished, "Unreadable", gave_up(why));
     Change { batch: vec![], outcome: Some(outcome), ..change }
 }

@@ -4,15 +4,14 @@
 
 use super::batch::change;
 use super::decision::{Change, Decision, Effect};
-use super::observed::{ConfigMapView, Content, Cursor, Deadline, Lock, Observed, Role, Target};
+use super::observed::{ConfigMapView, Content, Cursor, Lock, Observed, Role, Target};
 use super::pending::queued;
 use super::recovering::to_restore;
 use crate::api::{Outcome, Phase, Step};
 
 /// Write the result down, then the terminal phase.
 pub fn finishing(observed: &Observed, cursor: &Cursor) -> Decision {
-    let in_vain = observed.trouble.is_some() && observed.deadline == Deadline::Passed;
-    if observed.lock == Lock::Ours && !in_vain {
+    if observed.lock == Lock::Ours && observed.overdue_trouble().is_none() {
         return Decision::Act(vec![Effect::ReleaseLock(good(observed, cursor))]);
     }
     let (result, reason, message) = match &cursor.outcome {

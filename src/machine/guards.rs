@@ -4,9 +4,7 @@
 
 use super::batch::{change, fail, recover};
 use super::decision::{Change, Decision, Effect};
-use super::observed::{
-    ConfigMapView, Content, Cursor, Deadline, List, Lock, Observed, PlanView, RefusedEffect, Target,
-};
+use super::observed::{ConfigMapView, Content, Cursor, List, Lock, Observed, PlanView, RefusedEffect, Target};
 use super::preparing;
 use crate::api::{Code, Outcome, Phase, Step};
 
@@ -80,28 +78,27 @@ fn lock_free(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
         (Lock::Ours | Lock::Other(_), _) | (_, Target::Gone) => return None,
         (Lock::Free | Lock::Done, Target::Same { .. } | Target::RollingOut) => {}
     }
-    match overdue_trouble(observed) {
+    match observed.overdue_trouble() {
         Some(_) if cursor.step == Step::Restoring => None,
         Some(trouble) => Some(give_up(observed, cursor, trouble)),
         None => Some(Decision::Act(vec![Effect::TakeLock])),
     }
 }
 
-/// What has kept the last effects from being carried out until the deadline.
-fn overdue_trouble(observed: &Observed) -> Option<&str> {
-    observed.trouble.as_deref().filter(|_| observed.deadline == Deadline::Passed)
-}
-
 fn give_up(observed: &Observed, cursor: &Cursor, trouble: &str) -> Decision {
     let code = if cursor.step == Step::PostHooks { Code::HookFailed } else { Code::Internal };
-    let message = format!("gave up after progressDeadlineSeconds: {trouble}");
-    Decision::Record(fail(observed, cursor, code, message))
+    Decision::Record(fail(observed, cursor, code, gave_up(trouble)))
+}
+
+/// The sentence about what was waited for in vain until the deadline.
+pub fn gave_up(why: &str) -> String {
+    format!("gave up after progressDeadlineSeconds: {why}")
 }
 
 /// What could not be done by the deadline is given up: a refusal that the API server does not call final, a webhook that
 /// errs, a sidecar that does not obey. A drain has a clock of its own, and so have evictions.
 fn in_vain(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
-    let trouble = overdue_trouble(observed)?;
+    let trouble = observed.overdue_trouble()?;
     match cursor.step {
         Step::Surging | Step::Reserving | Step::Verifying | Step::PostHooks => Some(give_up(observed, cursor, trouble)),
         Step::Queued

@@ -433,6 +433,12 @@ impl Observed {
     pub fn pod(&self, uid: &str) -> Option<&Pod> {
         self.pods.iter().find(|pod| pod.uid == uid)
     }
+
+    /// What has kept the last effects from being carried out until the deadline.
+    #[must_use]
+    pub fn overdue_trouble(&self) -> Option<&str> {
+        self.trouble.as_deref().filter(|_| self.deadline == Deadline::Passed)
+    }
 }
 
 impl ConfigMapView {

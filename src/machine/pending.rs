@@ -3,7 +3,7 @@
 //! **Invariant:** no effect at all: a request that is refused here has touched nothing.
 
 use super::decision::{Change, Decision, Effect};
-use super::guards::failed;
+use super::guards::{failed, gave_up};
 use super::observed::{Cursor, Deadline, Handled, Hold, Lock, Observed};
 use crate::api::{Code, Outcome, Phase, Step};
 
@@ -55,7 +55,7 @@ fn wait(observed: &Observed, cursor: Option<&Cursor>, hold: &Hold) -> Decision {
         return Decision::Record(queued("Queued", hold.message.clone()));
     }
     if hold.bounded && observed.deadline == Deadline::Passed {
-        let message = format!("gave up after progressDeadlineSeconds: {}", hold.message);
+        let message = gave_up(&hold.message);
         return end(cursor, Code::RolloutConflict.reason(), failed(Code::RolloutConflict, message));
     }
     Decision::Wait(hold.message.clone())

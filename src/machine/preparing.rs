@@ -4,7 +4,7 @@
 
 use super::batch::{begin_next, change, names, recover};
 use super::decision::{Change, Decision, Effect};
-use super::guards::{failed, lost_message};
+use super::guards::{failed, gave_up, lost_message};
 use super::hooks::{self, Hooks};
 use super::observed::{
     Attachment, ConfigMapView, Content, Copied, Cursor, Deadline, List, Lock, Observed, Pod, RefusedEffect, Role,
@@ -109,9 +109,9 @@ fn stopped(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
 
 /// What could not be done by the deadline is given up.
 fn in_vain(observed: &Observed, cursor: &Cursor) -> Option<(Code, String)> {
-    let trouble = observed.trouble.as_ref().filter(|_| observed.deadline == Deadline::Passed)?;
+    let trouble = observed.overdue_trouble()?;
     let code = if cursor.step == Step::PreHooks { Code::HookFailed } else { Code::Internal };
-    Some((code, format!("gave up after progressDeadlineSeconds: {trouble}")))
+    Some((code, gave_up(trouble)))
 }
 
 fn code_of(effect: RefusedEffect) -> Code {

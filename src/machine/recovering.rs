@@ -4,6 +4,7 @@
 
 use super::batch::{begin_next, change, give_up, names, progress, remaining, state};
 use super::decision::{Change, Decision, Effect, PlannedPod};
+use super::guards::gave_up;
 use super::observed::{
     Attachment, ConfigMapView, Content, Copied, Cursor, Deadline, Drain, Gate, List, Observed, Pod, RefusedEffect,
     Role, Target,
@@ -41,8 +42,7 @@ fn refused(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<De
 
 /// What could not be done by the deadline is said; if there is more of that, the run ends.
 fn in_vain(observed: &Observed, cursor: &Cursor, outcome: &Outcome) -> Option<Decision> {
-    let trouble = observed.trouble.as_ref().filter(|_| observed.deadline == Deadline::Passed)?;
-    let message = format!("gave up after progressDeadlineSeconds: {trouble}");
+    let message = gave_up(observed.overdue_trouble()?);
     Some(Decision::Record(match outcome.not_restored {
         None => give_up(cursor, outcome, "PutBackFailed", message),
         Some(_) => finish(cursor, message),

@@ -3,8 +3,8 @@
 //! **Invariant:** no pod is evicted here that the status does not call drained, overdue, forced or terminating.
 
 use super::batch::{
-    alive, begin_next, change, fail, holding_up, is_unready, is_unready_batch, names, phase, present, progress,
-    remaining, state,
+    alive, begin_next, change, fail, holding_up, is_replaced_first, is_unready, is_unready_batch, names, phase,
+    present, progress, remaining, state,
 };
 use super::decision::{Change, Decision, Effect};
 use super::hooks::{self, Hooks};
@@ -70,27 +70,20 @@ pub fn closed(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
 
 /// A budget that says no: a failure at the deadline, or a wait.
 pub fn refused(observed: &Observed, cursor: &Cursor, message: &str) -> Decision {
-    match observed.deadline {
-        Deadline::Passed => Decision::Record(fail(
-            observed,
-            cursor,
-            Code::BudgetExhausted,
-            format!("still refused after progressDeadlineSeconds: {message}"),
-        )),
-        Deadline::Ahead => Decision::Wait(format!("waiting for a PodDisruptionBudget: {message}")),
-    }
+    let late = format!("still refused after progressDeadlineSeconds: {message}");
+    not_yet(observed, cursor, late, format!("waiting for a PodDisruptionBudget: {message}"))
 }
 
 /// Another run is first: a failure at the deadline, or a wait.
 pub fn taken(observed: &Observed, cursor: &Cursor, message: &str) -> Decision {
+    let late = format!("it was not this restart's turn within progressDeadlineSeconds: {message}");
+    not_yet(observed, cursor, late, message.to_owned())
+}
+
+fn not_yet(observed: &Observed, cursor: &Cursor, late: String, waiting: String) -> Decision {
     match observed.deadline {
-        Deadline::Passed => Decision::Record(fail(
-            observed,
-            cursor,
-            Code::BudgetExhausted,
-            format!("it was not this restart's turn within progressDeadlineSeconds: {message}"),
-        )),
-        Deadline::Ahead => Decision::Wait(message.to_owned()),
+        Deadline::Passed => Decision::Record(fail(observed, cursor, Code::BudgetExhausted, late)),
+        Deadline::Ahead => Decision::Wait(waiting),
     }
 }
 
@@ -205,8 +198,9 @@ fn gone(observed: &Observed, cursor: &Cursor) -> Decision {
     if !stopping.is_empty() && observed.deadline == Deadline::Ahead {
         return Decision::Wait(format!("waiting for {} to stop", names(&stopping)));
     }
-    let replaced_first = observed.asked.strategy == StrategyType::Surge && !is_unready_batch(cursor);
-    if !replaced_first && let Some(decision) = closed(observed, cursor) {
+    if !is_replaced_first(observed, cursor)
+        && let Some(decision) = closed(observed, cursor)
+    {
         return decision;
     }
     Decision::Record(begin_next(observed, cursor))

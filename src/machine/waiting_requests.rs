@@ -3,12 +3,13 @@
 //! **Invariant:** a count that nobody knows is never taken for zero.
 
 use super::batch::{
-    alive, begin_next, change, fail, forced, is_unready, is_unready_batch, names, phase, progress, state,
+    alive, begin_next, change, fail, forced, is_replaced_first, is_unready, is_unready_batch, names, phase, progress,
+    state,
 };
 use super::decision::{Change, Decision, Effect};
-use super::observed::{Budget, Cursor, Deadline, Drain, Gate, Observed, Pod};
+use super::observed::{Budget, Cursor, Drain, Gate, Observed, Pod};
 use super::restarting::{closed, drain, idle, recovered, refused, step_back, taken};
-use crate::api::{Code, Phase, PodProgress, PodState, Step, StrategyType, TimeoutPolicy};
+use crate::api::{Code, Phase, PodProgress, PodState, Step, TimeoutPolicy};
 
 /// Rolling: all other pods serve, the budget allows it, and it would take no Service's last ready endpoint.
 pub fn reserving(observed: &Observed, cursor: &Cursor) -> Decision {
@@ -96,7 +97,7 @@ pub fn draining(observed: &Observed, cursor: &Cursor) -> Decision {
 
 /// A lease that could not be given until the deadline never will be.
 fn is_given_up(observed: &Observed, pod: &Pod) -> bool {
-    pod.drain == Drain::Open && observed.deadline == Deadline::Passed && observed.trouble.is_some()
+    pod.drain == Drain::Open && observed.overdue_trouble().is_some()
 }
 
 /// The budget is below what it asks for, or the batch's Services have nobody else: give the batch back.
@@ -185,8 +186,9 @@ fn timed_out(observed: &Observed, cursor: &Cursor, pod: &Pod) -> Change {
 
 /// Surge: replacements that were lost meanwhile are awaited with the leases held.
 fn all_settled(observed: &Observed, cursor: &Cursor, pods: &[&Pod], states: &[PodState]) -> Decision {
-    let replaced_first = observed.asked.strategy == StrategyType::Surge && !is_unready_batch(cursor);
-    if replaced_first && let Some(decision) = closed(observed, cursor) {
+    if is_replaced_first(observed, cursor)
+        && let Some(decision) = closed(observed, cursor)
+    {
         return decision;
     }
     let entry =
