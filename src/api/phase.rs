@@ -92,3 +92,23 @@ pub enum Step {
     /// Nothing happens any more.
     Finished,
 }
+
+impl Step {
+    /// Whether pods are out of their Services in it, on their way out: from the cordon to the replacement's readiness.
+    #[must_use]
+    pub fn takes_pods_out(self) -> bool {
+        match self {
+            Self::Draining | Self::Evicting => true,
+            Self::Queued
+            | Self::Preparing
+            | Self::PreHooks
+            | Self::Surging
+            | Self::Reserving
+            | Self::Verifying
+            | Self::PostHooks
+            | Self::Restoring
+            | Self::Finishing
+            | Self::Finished => false,
+        }
+    }
+}

@@ -70,6 +70,11 @@ impl Memory {
         *self.lock().entry(uid.to_owned()).or_default().blind_since.get_or_insert(now)
     }
 
+    /// What kept the last effects of a run from being carried out.
+    pub fn trouble(&self, uid: &str) -> Option<String> {
+        self.lock().get(uid)?.trouble.clone()
+    }
+
     /// Effects are tried: what kept the last ones is over. A run that has ended is not brought back by it.
     pub fn without_trouble(&self, uid: &str) {
         if let Some(run) = self.lock().get_mut(uid) {
@@ -108,8 +113,7 @@ impl Run {
     /// A pod's drain goes on from Draining to Evicting and back; in any other step, and given back to its Services, it
     /// starts anew: what its sidecar did before the drain is no part of it.
     fn enter(&mut self, step: Step, now: Instant) {
-        let drains = |step: Step| matches!(step, Step::Draining | Step::Evicting);
-        let goes_on = drains(step) && self.step.is_some_and(|(before, _)| drains(before));
+        let goes_on = step.takes_pods_out() && self.step.is_some_and(|(before, _)| before.takes_pods_out());
         self.step = Some((step, now));
         self.trouble = None;
         self.ready_since = None;

@@ -95,7 +95,7 @@ impl Neighbours {
     /// A request as it is watched.
     pub fn seen(&self, request: &RestartRequest) {
         let who = who(request);
-        let draining = request.status.as_ref().and_then(|status| status.step).is_some_and(takes_pods_out);
+        let draining = request.status.as_ref().and_then(|status| status.step).is_some_and(Step::takes_pods_out);
         self.change(&who.namespace, |space| {
             if draining {
                 space.draining.insert(who.uid, who.name);
@@ -259,24 +259,6 @@ impl Namespace {
 
 fn common(one: &BTreeSet<Shared>, other: &BTreeSet<Shared>) -> Option<Shared> {
     one.intersection(other).next().cloned()
-}
-
-/// From the cordon to the replacement's readiness.
-#[must_use]
-pub fn takes_pods_out(step: Step) -> bool {
-    match step {
-        Step::Draining | Step::Evicting => true,
-        Step::Queued
-        | Step::Preparing
-        | Step::PreHooks
-        | Step::Surging
-        | Step::Reserving
-        | Step::Verifying
-        | Step::PostHooks
-        | Step::Restoring
-        | Step::Finishing
-        | Step::Finished => false,
-    }
 }
 
 /// The run of a request.

@@ -120,7 +120,7 @@ fn admitted(ctx: &Context, facts: &Facts, change: &Change) -> bool {
 /// Acts. What keeps effects from being carried out twice in a row is said in the status.
 async fn acted(ctx: &Context, facts: &Facts, observed: &Observed, effects: &[Effect]) -> Result<Duration, Error> {
     let done = act::act(ctx, facts, effects).await;
-    let trouble = ctx.memory.run(facts.uid()).trouble.filter(|_| observed.trouble.is_some());
+    let trouble = ctx.memory.trouble(facts.uid()).filter(|_| observed.trouble.is_some());
     if let Some(trouble) = trouble {
         record::waiting(ctx, facts, observed, &trouble).await?;
     }

@@ -4,6 +4,7 @@
 //! back or looks at strategies asks the Deployment itself; everybody else asks here.
 
 use crate::api::{TargetKind, names};
+use crate::machine::Replacement;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -169,6 +170,19 @@ impl Workload {
     #[must_use]
     pub fn paused(&self) -> bool {
         self.deployment().and_then(|deployment| deployment.spec.as_ref()?.paused) == Some(true)
+    }
+
+    /// How its controller replaces a pod that goes; without a workload there is no place to fill.
+    #[must_use]
+    pub fn replacement(workload: Option<&Self>) -> Replacement {
+        match workload {
+            Some(Self::StatefulSet(set)) => {
+                let policy = set.spec.as_ref().and_then(|spec| spec.pod_management_policy.as_deref());
+                if policy == Some("Parallel") { Replacement::InPlace } else { Replacement::InOrder }
+            }
+            Some(Self::DaemonSet { .. }) => Replacement::InPlace,
+            Some(Self::Deployment { .. }) | None => Replacement::Anywhere,
+        }
     }
 
     /// The Service that names a StatefulSet's pods.

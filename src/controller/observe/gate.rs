@@ -41,22 +41,9 @@ fn is_excused(facts: &Facts, pod: &Pod) -> bool {
 /// How many pods were terminating when the run began, are so still, and leave their place empty for as long.
 fn stopping(facts: &Facts, pods: &[Pod]) -> usize {
     let own = |pod: &&Pod| pod.attachment == Attachment::Attached && pod.role == Role::PassedOver && !pod.alive();
-    match replacement(facts) {
+    match Workload::replacement(facts.workload.as_ref()) {
         Replacement::Anywhere => 0,
         Replacement::InPlace | Replacement::InOrder => pods.iter().filter(own).count(),
-    }
-}
-
-/// How the workload's controller replaces a pod that goes.
-#[must_use]
-pub fn replacement(facts: &Facts) -> Replacement {
-    match &facts.workload {
-        Some(Workload::StatefulSet(set)) => {
-            let policy = set.spec.as_ref().and_then(|spec| spec.pod_management_policy.as_deref());
-            if policy == Some("Parallel") { Replacement::InPlace } else { Replacement::InOrder }
-        }
-        Some(Workload::DaemonSet { .. }) => Replacement::InPlace,
-        Some(Workload::Deployment { .. }) | None => Replacement::Anywhere,
     }
 }
 

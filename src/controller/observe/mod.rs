@@ -23,7 +23,6 @@ mod traffic;
 mod workload;
 
 pub use check::{Check, Exceptions};
-pub use resolve::resolve;
 
 use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
@@ -116,9 +115,15 @@ async fn seen(ctx: &Context, facts: Facts, begun: Instant) -> Result<(Facts, Obs
     Ok((facts, observed))
 }
 
-/// The machine's view of a run around which nothing could be read.
-pub fn alone(ctx: &Context, facts: &Facts) -> Observed {
-    view(facts, &ctx.config.current(), &ctx.keys.trusted(), &mut Run::default(), Instant::now())
+/// The request alone, around which nothing could be read; absent when it no longer exists.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn alone(ctx: &Context, namespace: &str, name: &str) -> Result<Option<(Facts, Observed)>, Error> {
+    let Some(facts) = read::alone(ctx, namespace, name).await? else { return Ok(None) };
+    let (limits, keys) = (ctx.config.current(), ctx.keys.trusted());
+    let observed = view(&facts, &limits, &keys, &mut Run::default(), Instant::now());
+    Ok(Some((facts, observed)))
 }
 
 /// Whether `waited` has reached `limit`.
@@ -171,7 +176,7 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
         },
         refusal: run.refusal.clone(),
         trouble: run.trouble.clone(),
-        replacement: gate::replacement(facts),
+        replacement: Workload::replacement(facts.workload.as_ref()),
         budget: Budget::NotAsked,
         ordered: matches!(facts.workload, Some(Workload::StatefulSet(_))),
         cursor,
@@ -180,7 +185,8 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
     }
 }
 
-fn seconds(value: i32) -> Duration {
+/// A field of the spec or of the status as a length of time.
+pub fn seconds(value: i32) -> Duration {
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
 }
 

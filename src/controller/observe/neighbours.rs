@@ -5,7 +5,7 @@
 use crate::api::{RestartRequest, Step};
 use crate::controller::context::Context;
 use crate::controller::facts::{Facts, PodFacts};
-use crate::controller::neighbours::{Shared, Who, takes_pods_out, who};
+use crate::controller::neighbours::{Shared, Who, who};
 use crate::controller::observe::{budget, endpoints, pods};
 use crate::controller::workload::Workload;
 use crate::machine::Budget;
@@ -25,7 +25,7 @@ pub fn turn(ctx: &Context, facts: &Facts, step: Step, asked: Budget, read: Insta
             all.refused(&who, shared(facts), now).map_or(Budget::Refused(why), Budget::Taken)
         }
         (step, asked) => {
-            if takes_pods_out(step) {
+            if step.takes_pods_out() {
                 all.hold(&who, shared(facts));
             } else {
                 all.release(&who, now);

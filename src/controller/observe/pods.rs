@@ -5,7 +5,7 @@
 use crate::api::{PodProgress, PodState, names};
 use crate::controller::facts::{Facts, List, PodFacts};
 use crate::controller::memory::Run;
-use crate::controller::observe::{ailments, endpoints};
+use crate::controller::observe::{ailments, endpoints, seconds};
 use crate::controller::workload::Workload;
 use crate::machine::{self, Attachment, Drain, PlannedPod, Role};
 use crate::wire::InFlightReport;
@@ -240,7 +240,6 @@ struct Limits {
 
 impl Limits {
     fn new(facts: &Facts, report: Option<&InFlightReport>, evidence: Evidence) -> Self {
-        let seconds = |value: i32| Duration::from_secs(u64::try_from(value).unwrap_or(0));
         let (asked, shortest) = (seconds(facts.resolved.quiet_seconds), seconds(facts.resolved.min_seconds));
         let window = quiet_window(report.and_then(|report| report.mean_gap_millis), asked);
         let (quiet, shortest) = match evidence {

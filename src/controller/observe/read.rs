@@ -3,7 +3,7 @@
 //! **Invariant:** no cache (but for whose turn it is): a decision that removes a pod is made on what the API server says now, and each effect
 //! carries the resourceVersion seen here.
 
-use crate::api::{ActiveRun, Phase, RestartHistory, RestartRequest, RestartRequestSpec, Step, names};
+use crate::api::{ActiveRun, Phase, Resolved, RestartHistory, RestartRequest, RestartRequestSpec, Step, names};
 use crate::controller::context::{Context, call};
 use crate::controller::error::Error;
 use crate::controller::facts::{Facts, List, PodFacts, Surroundings};
@@ -22,10 +22,26 @@ use std::collections::BTreeMap;
 
 /// Reads everything that the run's step may need; absent when the request no longer exists.
 pub async fn read(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Facts>, Error> {
-    let requests: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
-    let what = format!("read RestartRequest {namespace}/{name}");
-    let Some(request) = call(what, requests.get_opt(name)).await? else { return Ok(None) };
+    let Some(request) = live(ctx, namespace, name).await? else { return Ok(None) };
     Box::pin(around(ctx, namespace, request)).await.map(Some)
+}
+
+/// The request alone, and nothing around it; absent when it no longer exists.
+pub async fn alone(ctx: &Context, namespace: &str, name: &str) -> Result<Option<Facts>, Error> {
+    let Some(request) = live(ctx, namespace, name).await? else { return Ok(None) };
+    let resolved = resolved(ctx, &request, None, &Surroundings::default());
+    Ok(Some(Facts::new(namespace, request, None, resolved)))
+}
+
+async fn live(ctx: &Context, namespace: &str, name: &str) -> Result<Option<RestartRequest>, Error> {
+    let requests: Api<RestartRequest> = Api::namespaced(ctx.reader.clone(), namespace);
+    call(format!("read RestartRequest {namespace}/{name}"), requests.get_opt(name)).await
+}
+
+/// What absent fields became, as the status records it, or as it would be now.
+fn resolved(ctx: &Context, request: &RestartRequest, workload: Option<&Workload>, around: &Surroundings) -> Resolved {
+    let recorded = request.status.as_ref().and_then(|status| status.resolved.clone());
+    recorded.unwrap_or_else(|| resolve::resolve(&request.spec, &ctx.config.current(), workload, around))
 }
 
 /// The same for a run that holds a history although its request is gone; absent when that is not so.
@@ -87,9 +103,7 @@ pub async fn around(ctx: &Context, namespace: &str, mut request: RestartRequest)
         list(ctx, namespace, &plan_name),
         list(ctx, namespace, &again_name),
     )?;
-    let recorded = request.status.as_ref().and_then(|status| status.resolved.clone());
-    let resolved =
-        recorded.unwrap_or_else(|| resolve::resolve(&request.spec, &ctx.config.current(), workload.as_ref(), &around));
+    let resolved = resolved(ctx, &request, workload.as_ref(), &around);
     let (history, pods) = futures::try_join!(
         history(ctx, namespace, &request, &resolved.workload_uid),
         workload::pods(ctx, namespace, workload.as_ref()),
