@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** each fault has one name, which parses back to it.
 
-pub use crate::window::Window;
+pub use crate::window::{ReadFault, Window};
 use std::fmt;
 use std::time::Duration;
 

@@ -124,18 +124,9 @@ impl Story {
         }
     }
 
-    /// How many pods are replaced does not depend on who is faster.
+    /// How many pods are replaced does not depend on which is faster, the run or the deletion of its request.
     pub fn counts_pods(self) -> bool {
-        match self {
-            Self::Success
-            | Self::Promotion
-            | Self::BrokenInPlace
-            | Self::BrokenPromotion
-            | Self::Cancel
-            | Self::HookFailure
-            | Self::SoakFailure => true,
-            Self::Delete | Self::NamespaceDeletion => false,
-        }
+        self.keeps_request()
     }
 }
 

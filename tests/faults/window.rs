@@ -39,7 +39,41 @@ pub enum Window {
     SidecarsGarbage,
 }
 
+/// What is done to every read while a window is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// It is answered with this status.
+    Status(u16),
+    /// It ends with a reset.
+    Reset,
+    /// It is answered with bytes that are no JSON.
+    Garbage,
+    /// It is answered as the API server did before.
+    Stale,
+}
+
 impl Window {
+    /// What it does to reads; nothing if it is about something else.
+    pub fn read_fault(self) -> Option<ReadFault> {
+        match self {
+            Self::Reads(status) => Some(ReadFault::Status(status)),
+            Self::ReadsReset => Some(ReadFault::Reset),
+            Self::ReadsGarbage => Some(ReadFault::Garbage),
+            Self::Stale => Some(ReadFault::Stale),
+            Self::BlackHole
+            | Self::WatchLate
+            | Self::WatchDrop
+            | Self::WatchTwice
+            | Self::WatchGone
+            | Self::WatchCut
+            | Self::WatchGarbage
+            | Self::SidecarsHole
+            | Self::SidecarsReset
+            | Self::SidecarsStatus
+            | Self::SidecarsGarbage => None,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 18] = [
         Self::BlackHole,

@@ -2,59 +2,10 @@
 //!
 //! **Invariant:** what is ill says nothing about the configuration, and keeps no run from its end.
 
+use crate::meanwhile::{AROUND_THE_ILL, UNFRIENDLY};
 use crate::pod::Illness;
-use crate::scenario::{Disturbance, Kind, Scenario};
+use crate::scenario::{Kind, Scenario};
 use crate::scenarios::{NONE, ONE, ROLLING, STATEFUL, SURGE};
-use restart_controller::machine::RefusedEffect;
-
-use Disturbance::{
-    Break, BudgetErrs, ContainerRestart, CopiesLost, Crash, Deadline, Delete, DrainTimeout, Edit, Lapse, LeaseExpiry,
-    ListLost, LockFreed, LongRequest, NoNode, NodeLost, PodDeath, Refusal, Refuses, ReplyLost, ScaleDown, ScaleUp,
-    SidecarRestart, Silence, Sleep, TargetGone,
-};
-
-/// What may happen to pods of which some are ill.
-const AROUND_THE_ILL: &[Disturbance] = &[
-    Crash,
-    Sleep,
-    PodDeath,
-    NoNode,
-    ContainerRestart,
-    Silence,
-    SidecarRestart,
-    Refuses,
-    LongRequest,
-    DrainTimeout,
-    Deadline,
-    LeaseExpiry,
-    Delete,
-    ScaleUp,
-    ScaleDown,
-    TargetGone,
-    ListLost,
-    NodeLost,
-    Lapse,
-    Break,
-];
-
-/// What errs, refuses and vanishes.
-const UNFRIENDLY: &[Disturbance] = &[
-    Crash,
-    Refuses,
-    ReplyLost,
-    CopiesLost,
-    BudgetErrs,
-    NodeLost,
-    ListLost,
-    Silence,
-    LockFreed,
-    Refusal(RefusedEffect::Other),
-    Refusal(RefusedEffect::Restore),
-    Deadline,
-    Delete,
-    Edit,
-    TargetGone,
-];
 
 /// Pods that are not Ready when the run begins.
 pub fn ill() -> Vec<Scenario> {

@@ -8,8 +8,8 @@ use restart_controller::machine::RefusedEffect;
 use Disturbance::{
     Break, BudgetErrs, BudgetLag, Cancel, ContainerRestart, CopiesLost, Crash, Deadline, Delete, DrainTimeout, Edit,
     Lapse, LateRequest, LeaseExpiry, ListLost, LockFreed, LockStolen, LongRequest, Namespace, NoNode, NodeLeaves,
-    NodeLost, PodDeath, Refusal, Refuses, Removal, Revert, Rollout, ScaleDown, ScaleUp, Share, SidecarRestart, Silence,
-    Sleep, TargetGone, Trigger, Verdict,
+    NodeLost, PodDeath, Refusal, Refuses, Removal, ReplyLost, Revert, Rollout, ScaleDown, ScaleUp, Share,
+    SidecarRestart, Silence, Sleep, TargetGone, Trigger, Verdict,
 };
 
 /// Everything that may happen.
@@ -172,3 +172,46 @@ pub const AROUND_HOOKS: &[Disturbance] = &[
 /// What may happen before a run begins and after it has ended.
 pub const AROUND_THE_RUN: &[Disturbance] =
     &[Crash, Sleep, Delete, Cancel, LockStolen, LockFreed, TargetGone, Verdict, Trigger, Edit, Namespace];
+
+/// What may happen to pods of which some are ill.
+pub const AROUND_THE_ILL: &[Disturbance] = &[
+    Crash,
+    Sleep,
+    PodDeath,
+    NoNode,
+    ContainerRestart,
+    Silence,
+    SidecarRestart,
+    Refuses,
+    LongRequest,
+    DrainTimeout,
+    Deadline,
+    LeaseExpiry,
+    Delete,
+    ScaleUp,
+    ScaleDown,
+    TargetGone,
+    ListLost,
+    NodeLost,
+    Lapse,
+    Break,
+];
+
+/// What errs, refuses and vanishes.
+pub const UNFRIENDLY: &[Disturbance] = &[
+    Crash,
+    Refuses,
+    ReplyLost,
+    CopiesLost,
+    BudgetErrs,
+    NodeLost,
+    ListLost,
+    Silence,
+    LockFreed,
+    Refusal(RefusedEffect::Other),
+    Refusal(RefusedEffect::Restore),
+    Deadline,
+    Delete,
+    Edit,
+    TargetGone,
+];

@@ -6,7 +6,7 @@ use super::answer::{Cut, Reply, failure, garbage, whole};
 use super::disturb::write;
 use super::state::Answer;
 use super::{Call, Proxy, watch};
-use crate::fault::Window;
+use crate::fault::{ReadFault, Window};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response, header};
@@ -70,31 +70,18 @@ async fn lost_until(end: Instant) -> Answered {
 
 async fn read(proxy: &Arc<Proxy>, call: &Call, line: &str, request: Request<Body>) -> Answered {
     proxy.state().enter(0, call);
-    let window = proxy.state().reads_window();
-    match window {
-        Some(Window::Reads(status)) => return Ok(failure(status)),
-        Some(Window::ReadsReset) => return Err(Cut),
-        Some(Window::ReadsGarbage) => return Ok(garbage()),
-        Some(Window::Stale) => {
+    let fault = proxy.state().read_fault();
+    match fault {
+        Some(ReadFault::Status(status)) => return Ok(failure(status)),
+        Some(ReadFault::Reset) => return Err(Cut),
+        Some(ReadFault::Garbage) => return Ok(garbage()),
+        Some(ReadFault::Stale) => {
             let old = proxy.state().stale(line);
             if let Some((status, body)) = old {
                 return Ok(whole(status, body));
             }
         }
-        Some(
-            Window::BlackHole
-            | Window::WatchLate
-            | Window::WatchDrop
-            | Window::WatchTwice
-            | Window::WatchGone
-            | Window::WatchCut
-            | Window::WatchGarbage
-            | Window::SidecarsHole
-            | Window::SidecarsReset
-            | Window::SidecarsStatus
-            | Window::SidecarsGarbage,
-        )
-        | None => {}
+        None => {}
     }
     let response = proxy.upstream.0.send(request).await.map_err(|_| Cut)?;
     let (status, body) = collected(response).await.ok_or(Cut)?;

@@ -4,7 +4,7 @@
 
 use super::call::Call;
 use super::kind::Kind;
-use crate::fault::{Fault, Window};
+use crate::fault::{Fault, ReadFault, Window};
 use crate::plan::{Injection, Point};
 use hyper::body::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -96,24 +96,11 @@ impl State {
         open.next().map(|(_, end)| *end)
     }
 
-    /// The open window of reads.
-    pub fn reads_window(&self) -> Option<Window> {
+    /// What the first open window about reads does to them.
+    pub fn read_fault(&self) -> Option<ReadFault> {
         let now = Instant::now();
-        let disturbs = |window: Window| match window {
-            Window::Reads(_) | Window::ReadsReset | Window::ReadsGarbage | Window::Stale => true,
-            Window::BlackHole
-            | Window::WatchLate
-            | Window::WatchDrop
-            | Window::WatchTwice
-            | Window::WatchGone
-            | Window::WatchCut
-            | Window::WatchGarbage
-            | Window::SidecarsHole
-            | Window::SidecarsReset
-            | Window::SidecarsStatus
-            | Window::SidecarsGarbage => false,
-        };
-        self.windows.iter().find(|(window, end)| *end > now && disturbs(*window)).map(|(window, _)| *window)
+        let mut open = self.windows.iter().filter(|(_, end)| *end > now);
+        open.find_map(|(window, _)| window.read_fault())
     }
 
     /// Keeps an answer to a read.
