@@ -3,7 +3,7 @@
 //!
 //! `tests/faults/run` boots a cluster and starts this. `CONTROLLER_BEFORE=FILE` names the program of the version before: the
 //! processes of a plan are then of both in turn. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
-//! between them, several; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
+//! between them, several; `SKIP=N` leaves out as many of the sample, which an earlier sweep has run; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
 //!
 //! **Invariant:** the last line is the result: `N plans, N violations, N of N requests failed`.
 
@@ -92,10 +92,10 @@ fn plans(known: &Known, updates: bool) -> Result<Vec<Plan>> {
         return Ok(undisturbed);
     }
     let all = sweep::all(known);
-    let count = number("PLANS")?;
+    let (count, skipped) = (number("PLANS")?, number("SKIP")?.unwrap_or_default());
     let found = regressions()?;
     Ok(match count {
-        Some(count) => found.into_iter().chain(sweep::sample(&all, count)).collect(),
+        Some(count) => found.into_iter().chain(sweep::sample(&all, count).into_iter().skip(skipped)).collect(),
         None => found.into_iter().chain(undisturbed).chain(sweep::sample(&all, all.len())).collect(),
     })
 }

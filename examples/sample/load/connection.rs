@@ -110,14 +110,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection; the error is a failure's class.
-    pub async fn open(address: SocketAddr, patience: Duration) -> Result<Self, &'static str> {
-        let connected = timeout(patience, TcpStream::connect(address)).await.map_err(|_| "connectTimeout")?;
-        let stream = connected.map_err(|error| class(&error))?;
+    /// Opens a connection; the error is a failure's class and what the system said.
+    pub async fn open(address: SocketAddr, patience: Duration) -> Result<Self, (&'static str, String)> {
+        let begun = Instant::now();
+        let failed = |class, why: String| {
+            (class, format!("connecting to {address}: {why} after {} ms", begun.elapsed().as_millis()))
+        };
+        let connected = timeout(patience, TcpStream::connect(address)).await;
+        let connected = connected.map_err(|_| failed("connectTimeout", "no answer".to_owned()))?;
+        let stream = connected.map_err(|error| failed(class(&error), error.to_string()))?;
         let _ = stream.set_nodelay(true);
         let wire = Arc::new(Wire::default());
         let io = TokioIo::new(Watched { stream, wire: Arc::clone(&wire) });
-        let (sender, driver) = http1::handshake(io).await.map_err(|_| "otherSocketError")?;
+        let (sender, driver) =
+            http1::handshake(io).await.map_err(|error| failed("otherSocketError", error.to_string()))?;
         tokio::spawn(driver);
         Ok(Self { sender, wire, since: Instant::now() })
     }

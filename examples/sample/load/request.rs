@@ -99,9 +99,8 @@ impl Client {
 
     async fn send_on_new(&self, shape: Shape, id: &str) -> Result<(), Failure> {
         let patience = Duration::from_millis(self.spec.connect_timeout_millis);
-        let connection = Connection::open(self.address, patience)
-            .await
-            .map_err(|class| Failure::new(class, format!("connecting to {}", self.address)))?;
+        let connection =
+            Connection::open(self.address, patience).await.map_err(|(class, detail)| Failure::new(class, detail))?;
         self.attempt(connection, shape, id, false).await
     }
 

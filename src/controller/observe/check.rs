@@ -8,6 +8,7 @@ use crate::controller::facts::{Facts, PodFacts};
 use crate::controller::keys::Trusted;
 use crate::controller::observe::ailments::UNEXPLAINED;
 use crate::controller::observe::rollout::{Rollout, rollout};
+use crate::controller::observe::silence::Awaited;
 use crate::controller::observe::{budget, configuration, endpoints, gate, pods, traffic};
 use crate::controller::workload::Workload;
 use crate::machine::{self, Observed, PlannedPod, Verdict};
@@ -62,13 +63,14 @@ impl Exceptions {
 
 /// The first reason why the restart may not begin.
 #[must_use]
-pub fn check(facts: &Facts, limits: &Restart, keys: &Trusted) -> Option<Verdict> {
-    checks(facts, limits, Some(keys)).into_iter().find_map(|check| check.finding.err())
+pub fn check(facts: &Facts, limits: &Restart, keys: &Trusted, awaited: &Awaited) -> Option<Verdict> {
+    checks(facts, limits, Some(keys), awaited).into_iter().find_map(|check| check.finding.err())
 }
 
-/// Everything that is looked at, in the order in which it decides. Without `keys` nothing is said about them.
+/// Everything that is looked at, in the order in which it decides. Without `keys` nothing is said about them; nothing is said
+/// about the silence of a sidecar that is still waited for.
 #[must_use]
-pub fn checks(facts: &Facts, limits: &Restart, keys: Option<&Trusted>) -> Vec<Check> {
+pub fn checks(facts: &Facts, limits: &Restart, keys: Option<&Trusted>, awaited: &Awaited) -> Vec<Check> {
     let mut all = vec![Check { what: "the request is within the controller's limits", finding: spec(facts, limits) }];
     let mut add = |what, finding| all.push(Check { what, finding });
     let Some(workload) = &facts.workload else {
@@ -85,12 +87,12 @@ pub fn checks(facts: &Facts, limits: &Restart, keys: Option<&Trusted>) -> Vec<Ch
     add("the hooks can run", hooks);
     // Pods that come and go are no reason to refuse: the run waits for them first.
     if gate::unsettled(facts).is_none() {
-        of_pods(facts, keys, add);
+        of_pods(facts, keys, awaited, add);
     }
     all
 }
 
-fn of_pods(facts: &Facts, keys: Option<&Trusted>, mut add: impl FnMut(&'static str, Finding)) {
+fn of_pods(facts: &Facts, keys: Option<&Trusted>, awaited: &Awaited, mut add: impl FnMut(&'static str, Finding)) {
     let own = || facts.pods.iter().filter(|pod| !pod.terminating() && !pods::foreign(facts, pod));
     let every = |look: &dyn Fn(&PodFacts) -> Finding| own().try_for_each(look);
     add("no Service sends requests to pods that are not ready", every(&|pod| not_ready(facts, pod)));
@@ -98,7 +100,10 @@ fn of_pods(facts: &Facts, keys: Option<&Trusted>, mut add: impl FnMut(&'static s
     if !facts.request.spec.force {
         add("each pod has the sidecar, and both wait in their preStop hooks", every(&|pod| sidecar(pod).map(drop)));
         add("all traffic goes through the sidecar", every(&|pod| through(facts, pod)));
-        add("each Ready pod's sidecar answers and trusts the controller's key", every(&|pod| answers(pod, keys)));
+        add(
+            "each Ready pod's sidecar answers and trusts the controller's key",
+            every(&|pod| answers(pod, keys, awaited)),
+        );
     }
 }
 
@@ -253,8 +258,8 @@ fn through(facts: &Facts, pod: &PodFacts) -> Finding {
 }
 
 /// A pod that is not Ready serves no Service: it goes first, and drains while it terminates if its sidecar is silent.
-fn answers(pod: &PodFacts, keys: Option<&Trusted>) -> Finding {
-    if !pods::is_ready(&pod.pod) {
+fn answers(pod: &PodFacts, keys: Option<&Trusted>, awaited: &Awaited) -> Finding {
+    if !pods::is_ready(&pod.pod) || awaited.has(pod) {
         return Ok(());
     }
     let name = pod.name();

@@ -18,11 +18,13 @@ mod read;
 mod resolve;
 mod rollout;
 mod shared;
+mod silence;
 mod surroundings;
 mod traffic;
 mod workload;
 
 pub use check::{Check, Exceptions};
+use silence::Awaited;
 
 use crate::api::{ConcurrencyPolicy, PodProgress, RestartRequest, RestartRequestStatus, RunRecord, Step};
 use crate::controller::config::Restart;
@@ -77,8 +79,8 @@ pub async fn preview(
 ) -> Result<Preview, Error> {
     let facts = Box::pin(read::around(ctx, namespace, request)).await?;
     let limits = ctx.config.current();
-    let checks = check::checks(&facts, &limits, keys);
-    let hold = hold(&facts, &limits, true).map(|hold| hold.message);
+    let checks = check::checks(&facts, &limits, keys, &Awaited::default());
+    let hold = hold(&facts, &limits).map(|hold| hold.message);
     let observed = view(&facts, &limits, &ctx.keys.trusted(), &mut Run::default(), Instant::now());
     Ok(Preview { exceptions: Exceptions::new(&observed), facts, checks, hold })
 }
@@ -151,13 +153,14 @@ fn view(facts: &Facts, limits: &Restart, keys: &Trusted, run: &mut Run, now: Ins
     }
     let soaked = run.ready_for(gate == Gate::Open, now);
     let before = read::before_the_run(&facts.request);
+    let awaited = if before { Awaited::new(facts, run, now) } else { Awaited::default() };
     Observed {
         asked: asked(facts, &status),
         finalizer: facts.request.held(),
         lock: lock(facts),
         target: target(facts, before),
-        verdict: before.then(|| check::check(facts, limits, keys)).flatten(),
-        hold: hold(facts, limits, before),
+        verdict: before.then(|| check::check(facts, limits, keys, &awaited)).flatten(),
+        hold: if before { awaited.hold().or_else(|| hold(facts, limits)) } else { None },
         handled: handled(facts),
         hooks: facts.hooks.clone(),
         config: config(facts),
@@ -270,10 +273,7 @@ fn target(facts: &Facts, before: bool) -> Target {
     Target::Same { replicas: workload.replicas() }
 }
 
-fn hold(facts: &Facts, limits: &Restart, before: bool) -> Option<Hold> {
-    if !before {
-        return None;
-    }
+fn hold(facts: &Facts, limits: &Restart) -> Option<Hold> {
     if let Some(message) = gate::unsettled(facts) {
         return Some(Hold { message, bounded: true });
     }
