@@ -11,7 +11,8 @@
 //! | `client` | asking for restarts and looking at them, for programs; feature `client` | `api` |
 //! | `cli` | `kubectl restart`, one verb per file; feature `cli` | `client`, `controller::preview` |
 //! | `http_api` | `/api/restart/*` and the page, with each caller's own rights; feature `http-api` | `api`, `client` |
-//! | `sidecar` | the proxy in the pod: count, drain lease, termination; feature `sidecar` | `wire` |
+//! | `sockets` | listeners for IPv6 and IPv4 | nothing of ours |
+//! | `sidecar` | the proxy in the pod: count, drain lease, termination; feature `sidecar` | `wire`, `sockets` |
 //!
 //! # The road
 //! `kubectl apply` → the CRD's rules → watch → `controller::reconcile`:
@@ -68,3 +69,5 @@ pub mod controller;
 pub mod http_api;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;
+#[cfg(any(feature = "http-api", feature = "sidecar"))]
+pub mod sockets;

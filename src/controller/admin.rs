@@ -5,6 +5,7 @@
 use super::error::Error;
 use super::metrics::Metrics;
 use super::watchdog::Watchdog;
+use crate::sockets;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -60,7 +61,7 @@ impl Health {
 /// When the address cannot be listened on.
 pub async fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> Result<SocketAddr, Error> {
     let refused = |error| Error::Startup(format!("--admin {address} cannot be listened on: {error}"));
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = sockets::listen(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     tokio::spawn(accept(listener, health, metrics));
     tracing::info!(address = %bound, "serving /livez, /readyz and /metrics");

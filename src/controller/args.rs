@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     pub log_format: Format,
     /// Where /livez, /readyz and /metrics are served.
-    #[arg(long, default_value = "0.0.0.0:8080")]
+    #[arg(long, default_value = "[::]:8080")]
     pub admin: SocketAddr,
     /// The HTTP API and its page.
     #[command(flatten)]

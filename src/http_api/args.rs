@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "http-api-arguments")]
 pub struct Args {
-    /// Where /api/restart and the page are served, as in 0.0.0.0:8090; absent: nowhere.
+    /// Where /api/restart and the page are served, as in [::]:8090; absent: nowhere.
     #[arg(long, value_name = "ADDRESS")]
     pub http_api: Option<SocketAddr>,
     /// The workload that is meant where a caller names none, as in shop/Deployment/web.

@@ -3,6 +3,7 @@
 //! **Invariant:** nobody's connection delays another's, and none stays open that sends no complete head in time.
 
 use super::tls::Certificate;
+use crate::sockets;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -26,7 +27,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(5);
 pub async fn listen(address: SocketAddr, tls: Option<PathBuf>, router: Router) -> Result<SocketAddr, String> {
     let refused = |error| format!("--http-api {address} cannot be listened on: {error}");
     let certificate = tls.map(Certificate::read).transpose()?;
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = sockets::listen(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     tokio::spawn(accept(listener, certificate, router));
     Ok(bound)

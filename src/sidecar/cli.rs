@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** everything that can be wrong with an argument is said before a socket is opened.
 
+use super::app::Source;
 use super::readiness::ReadinessUrl;
 use crate::wire;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -54,14 +55,21 @@ pub struct Run {
     #[arg(long, value_enum, default_value = "http")]
     pub mode: Mode,
     /// Where the Service's traffic arrives.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8012")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8012")]
     pub listen: SocketAddr,
     /// Where reports, commands, probes and metrics are served.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8022")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8022")]
     pub admin: SocketAddr,
     /// Where the app listens. In `observe` mode its port is the one that is watched, at every address.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = loopback)]
     pub upstream: SocketAddr,
+    /// The address that connections to the app come from: `pod`, the pod's own; `loopback`, which an app may trust as it
+    /// trusts what runs beside it; or an address of this pod.
+    #[arg(long, value_name = "pod|loopback|ADDRESS", default_value = "pod")]
+    pub app_source: Source,
+    /// Longest time for the app to accept a connection.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub connect_timeout_seconds: u32,
     /// The app's own readiness URL; without it, a port that accepts is ready.
     #[arg(long, value_name = "URL", value_parser = clap::value_parser!(ReadinessUrl))]
     pub readiness_url: Option<ReadinessUrl>,
@@ -178,8 +186,9 @@ mod tests {
             (vec!["--trusted-key", key], "POD_UID"),
             (vec!["--trusted-key", key, "--trusted-key", key, "--pod-uid", "u"], "same id"),
             (vec!["--grace-seconds", "0"], "grace-seconds"),
-            (vec!["--admin", "0.0.0.0:8012"], "different"),
+            (vec!["--admin", "[::]:8012"], "different"),
             (vec!["--mode", "smtp"], "mode"),
+            (vec!["--app-source", "localhost"], "neither pod nor loopback"),
             (vec!["--readiness-url", "https://127.0.0.1:1/"], "http://"),
             (vec!["--control-socket", ""], "control-socket"),
         ] {

@@ -8,6 +8,7 @@ use super::count::Share;
 use super::descriptors::Room;
 use super::seldom::Seldom;
 use super::state::Shared;
+use crate::sockets;
 use socket2::{SockFilter, SockRef};
 use std::io;
 use std::net::SocketAddr;
@@ -95,5 +96,5 @@ pub async fn wait_out(error: &io::Error) {
 /// # Errors
 /// A sentence that names the address and the reason.
 pub async fn bind(address: SocketAddr, purpose: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address} for {purpose}: {error}"))
+    sockets::listen(address).await.map_err(|error| format!("cannot listen on {address} for {purpose}: {error}"))
 }

@@ -8,6 +8,7 @@
 //! **Invariant:** no Kubernetes client, no token, no file: all it knows are its arguments and its pod's sockets.
 
 pub mod admin;
+pub mod app;
 pub mod arrivals;
 pub mod cli;
 pub mod count;
@@ -102,7 +103,9 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     let room = Room::new(arguments.max_connections.map_or(most.clients, |count| count as usize));
     match (arguments.mode, traffic) {
         (Mode::Http, Some(traffic)) => start_http(traffic, room, http_relay(&arguments, Arc::clone(&shared))),
-        (Mode::Tcp, Some(traffic)) => start_tcp(traffic, room, tcp::Relay { shared: Arc::clone(&shared), app }),
+        (Mode::Tcp, Some(traffic)) => {
+            start_tcp(traffic, room, tcp::Relay { shared: Arc::clone(&shared), app: app_of(&arguments) });
+        }
         (_, _) => start_observing(app.port(), limits.quiet, Arc::clone(&shared))?,
     }
     tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
@@ -119,11 +122,16 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     Ok(sidecar)
 }
 
+fn app_of(arguments: &Run) -> app::App {
+    let patience = Duration::from_secs(arguments.connect_timeout_seconds.into());
+    app::App::new(arguments.upstream, arguments.app_source, patience)
+}
+
 fn http_relay(arguments: &Run, shared: Arc<state::Shared>) -> http::connection::Relay {
     let stall = Duration::from_secs(arguments.stall_timeout_seconds.into());
     http::connection::Relay {
         shared,
-        pool: http::pool::Pool::new(arguments.upstream, millis(arguments.upstream_idle_millis)),
+        pool: http::pool::Pool::new(app_of(arguments), millis(arguments.upstream_idle_millis)),
         head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
         stall,
         http2: http2::Limits { streams: arguments.http2_max_streams, window: arguments.http2_window_kib * 1024, stall },

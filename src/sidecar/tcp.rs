@@ -3,12 +3,12 @@
 //! **Invariant:** nothing is parsed, and a connection is in flight from its acceptance until both sides have closed: what
 //! an idle one waits for nobody here knows.
 
+use super::app::App;
 use super::count::Share;
 use super::http::buffer::Buffer;
 use super::http::connection::End;
 use super::http::{socket, tunnel};
 use super::state::Shared;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 pub struct Relay {
     /// Counts and drain.
     pub shared: Arc<Shared>,
-    /// Where the app listens.
-    pub app: SocketAddr,
+    /// The app.
+    pub app: App,
 }
 
 /// Relays `client` until both sides have closed. A client whom nobody can serve sees a reset, as it would of a closed port.
@@ -29,7 +29,7 @@ pub async fn serve(client: TcpStream, relay: &Relay) {
     if relay.shared.rejects() {
         return socket::reset(client);
     }
-    let Ok(app) = TcpStream::connect(relay.app).await else {
+    let Ok(app) = relay.app.connect().await else {
         return socket::reset(client);
     };
     socket::prepare(&app);
@@ -38,6 +38,8 @@ pub async fn serve(client: TcpStream, relay: &Relay) {
             socket::reset(client);
             socket::reset(app);
         }
-        _ => drop((client, app)),
+        // What the app said last may still be on its way to the client, which may still send.
+        End::Answered => socket::close_after_answer(client).await,
+        End::Gone | End::Http2 => drop((client, app)),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** whatever becomes of a plan, its namespace goes and its processes end.
 
+use crate::control;
 use crate::judge::oracle::Known;
 use crate::plan::Plan;
 use crate::proxy::Proxy;
@@ -15,6 +16,15 @@ use crate::world::space::Space;
 
 /// Runs a plan in a namespace of this name.
 pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Verdict {
+    judged(lane, plan, name, known, false).await
+}
+
+/// The same, and does all kinds of harm before the verdict.
+pub async fn spoiled(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Verdict {
+    judged(lane, plan, name, known, true).await
+}
+
+async fn judged(lane: &Lane, plan: &Plan, name: String, known: &Known, spoil: bool) -> Verdict {
     let space = match Space::create(lane.world.clone(), name.clone(), plan.path).await {
         Ok(space) => space,
         Err(error) => {
@@ -25,7 +35,7 @@ pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Ver
             };
         }
     };
-    let verdict = in_space(lane, plan, &space, known).await;
+    let verdict = in_space(lane, plan, &space, known, spoil).await;
     lane.world.hooks.let_go(&name);
     if let Err(error) = space.clear().await {
         eprintln!("faults: namespace {name}: {error}");
@@ -33,7 +43,7 @@ pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Ver
     verdict
 }
 
-async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known) -> Verdict {
+async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known, spoil: bool) -> Verdict {
     let stall = Stall::begin();
     let (proxy, orders) = Proxy::new(lane.world.upstream.clone(), &plan.injections);
     lane.sidecars.belong_to(&proxy);
@@ -53,7 +63,10 @@ async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known) -> Ver
             return run.void(&format!("not ready for the plan: {error}"));
         }
     };
-    let done = run.through(&before).await;
+    let mut done = run.through(&before).await;
+    if spoil && done.is_ok() {
+        done = control::spoil(lane, space, &proxy, &run.pods).await;
+    }
     if let Err(error) = done {
         run.verdict.wrong.push(error.to_string());
     }

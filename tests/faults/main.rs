@@ -5,8 +5,11 @@
 //! processes of a plan are then of both in turn. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
 //! between them, several; `SKIP=N` leaves out as many of the sample, which an earlier sweep has run; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
 //!
+//! Before the first plan a control shows that the judge sees every kind of harm ([`control`]).
+//!
 //! **Invariant:** the last line is the result: `N plans, N violations, N of N requests failed`.
 
+mod control;
 mod drive;
 mod end;
 mod fault;
@@ -72,6 +75,9 @@ async fn faults() -> Result<Tally> {
     let mut opened = vec![];
     for number in 0..u32::try_from(lanes)? {
         opened.push(Lane::open(world.clone(), number).await?);
+    }
+    if !updates {
+        control::control(opened.first().ok_or("LANES=0 runs no plan")?, &known).await?;
     }
     futures::future::join_all(opened.iter().map(|lane| through(lane, &queue, &known, &tally, until))).await;
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);

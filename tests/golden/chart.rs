@@ -140,7 +140,7 @@ fn the_http_api_is_off_until_it_is_asked_for_and_then_has_a_port_a_service_and_w
         "httpApi.ingressFrom[0].podSelector.matchLabels.app=gateway",
     ]);
     for part in [
-        "--http-api, \"0.0.0.0:8090\", --http-api-rate, \"20\", --http-api-default-target, \"shop/Deployment/web\", --http-api-tls",
+        "--http-api, \"[::]:8090\", --http-api-rate, \"20\", --http-api-default-target, \"shop/Deployment/web\", --http-api-tls",
         "- {name: http-api, containerPort: 8090}",
         "secret: {secretName: web-tls}",
         "- {name: https, port: 443, targetPort: http-api",

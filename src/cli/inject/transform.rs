@@ -37,6 +37,9 @@ pub fn add(documents: &mut [Value], sidecar: &Sidecar) -> Result<Vec<String>, St
         } else {
             add_to(template, sidecar).map_err(|why| format!("{named} {why}"))?;
             notes.push(format!("{named}: sidecar added"));
+            notes.push(format!(
+                "{named}: the app will see every connection come from its own pod's address, so rules by client address no longer tell clients apart"
+            ));
         }
         moved.push((labels(template), app_port(template, sidecar)));
     }
@@ -219,7 +222,7 @@ name: {SIDECAR_CONTAINER}
 image: placeholder
 imagePullPolicy: IfNotPresent
 restartPolicy: Always
-args: [run, --listen=0.0.0.0:{TRAFFIC_PORT}, --admin=0.0.0.0:{ADMIN_PORT}, '--upstream=127.0.0.1:{port}', --trusted-key=$(RESTART_CONTROLLER_KEY), --grace-seconds={grace}]
+args: [run, '--listen=[::]:{TRAFFIC_PORT}', '--admin=[::]:{ADMIN_PORT}', '--upstream=127.0.0.1:{port}', --trusted-key=$(RESTART_CONTROLLER_KEY), --grace-seconds={grace}]
 env:
   - name: RESTART_CONTROLLER_KEY
     valueFrom: {{configMapKeyRef: {{name: restart-controller-keys, key: public}}}}

@@ -10,7 +10,7 @@ use super::buffer::Buffer;
 use super::exchange;
 use super::h2c_header::without_h2c;
 use super::head::{self, Method, RequestHead};
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::socket::{self, Peek};
 use crate::sidecar::count::Share;
 use crate::sidecar::http2::{self, ledger::PREFACE};
@@ -90,6 +90,8 @@ pub struct Connection<'a> {
     pub relay: &'a Relay,
     /// What was read and not yet passed on.
     pub inbound: Buffer,
+    /// The connection to the app that is authenticated as this client: no other client may use it.
+    pub own: Option<Box<pool::Connection>>,
     /// Its part of the count.
     pub share: Share<'a>,
     /// When the present request began to arrive.
@@ -108,7 +110,8 @@ impl<'a> Connection<'a> {
     fn new(client: &'a TcpStream, relay: &'a Relay) -> Self {
         let share = Share::new(&relay.shared.in_flight);
         let now = Instant::now();
-        Self { client, relay, inbound: Buffer::default(), share, now, listens: false, patient_until: now + PATIENCE }
+        let (inbound, patient_until) = (Buffer::default(), now + PATIENCE);
+        Self { client, relay, inbound, own: None, share, now, listens: false, patient_until }
     }
 
     async fn run(&mut self) -> End {

@@ -31,6 +31,8 @@ pub struct Progress {
     /// Bytes of the final answer may have been written to the client.
     pub answer_begun: AtomicBool,
     answer_ended: AtomicBool,
+    /// The app has asked for, or gone on with, an authentication of the connection.
+    pub binds_connection: AtomicBool,
 }
 
 /// Why the request's direction ends the exchange.
@@ -69,6 +71,8 @@ struct Tried {
     is_reusable: bool,
     /// The app has closed it without a byte.
     is_unanswered: bool,
+    /// The connection to the app is authenticated as this client, or about to be.
+    is_bound: bool,
 }
 
 /// Passes the request whose head is at the start of what was read, and its answer.
@@ -81,7 +85,10 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
         Err(malformed) => return Next::Answer(malformed.into()),
     };
     let pool = &connection.relay.pool;
-    let Ok((mut upstream, taken)) = pool.send(&bytes[..first], connection.now, request.may_repeat).await else {
+    let own = connection.own.take();
+    let was_bound = own.is_some();
+    let own = own.map(|own| *own);
+    let Ok((mut upstream, taken)) = pool.send(own, &bytes[..first], connection.now, request.may_repeat).await else {
         return NO_APP;
     };
     // Kept only where the app may just have closed the connection, and RFC 9110 9.2.2 lets a proxy send it again.
@@ -95,8 +102,10 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
         upstream = fresh;
         tried = Box::pin(attempt(connection, request, &upstream.stream, body, 0)).await;
     }
-    if tried.is_reusable {
-        pool.put(upstream);
+    match tried.is_reusable {
+        true if was_bound || tried.is_bound => connection.own = Some(Box::new(upstream.rested())),
+        true => pool.put(upstream),
+        false => {}
     }
     tried.next
 }
@@ -115,6 +124,7 @@ async fn attempt(
     let outcome = exchange.both_ways(&mut connection.inbound, &mut outbound, body, unsent).await;
     let is_reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
     let is_unanswered = exchange.is_unanswered(&outcome) && outbound.is_empty();
+    let is_bound = request.binds_connection || exchange.is(&exchange.progress.binds_connection);
     let next = match outcome {
         Outcome::Ended(Ending::Tunnel) => {
             #[cfg(feature = "planted")]
@@ -129,7 +139,7 @@ async fn attempt(
         }
         outcome => exchange.next(&outcome),
     };
-    Tried { next, is_reusable, is_unanswered }
+    Tried { next, is_reusable, is_unanswered, is_bound }
 }
 
 impl Exchange<'_> {

@@ -55,6 +55,8 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// Whether it is all of the request and its method idempotent: a proxy may send it twice (RFC 9110 9.2.2).
     pub may_repeat: bool,
+    /// Whether it authenticates its connection instead of itself (NTLM, Negotiate): no other client may use that then.
+    pub binds_connection: bool,
 }
 
 impl RequestHead {
@@ -76,6 +78,8 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether the app means to keep the connection.
     pub keep_alive: bool,
+    /// Whether the app asks for, or goes on with, the authentication of the connection (NTLM, Negotiate).
+    pub binds_connection: bool,
 }
 
 /// Where the head in `bytes` ends, if it does; `scanned` remembers how far earlier calls have looked.
@@ -143,6 +147,7 @@ pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
         offers_h2c,
         expects_continue,
         may_repeat,
+        binds_connection: fields.binds_connection,
     })
 }
 
@@ -171,7 +176,8 @@ pub fn parse_response(bytes: &[u8]) -> Result<ResponseHead, Malformed> {
     let framing = if bodiless { Framing::Length(0) } else { fields.body()? };
     let version = response.version.unwrap_or(0);
     fields.fits(version)?;
-    Ok(ResponseHead { length, status, framing, keep_alive: fields.keep_alive(version) })
+    let (keep_alive, binds_connection) = (fields.keep_alive(version), fields.binds_connection);
+    Ok(ResponseHead { length, status, framing, keep_alive, binds_connection })
 }
 
 fn whole(parsed: httparse::Result<usize>, length: usize) -> Result<usize, Malformed> {
@@ -202,6 +208,7 @@ struct Fields {
     websocket: bool,
     h2c: bool,
     expects_continue: bool,
+    binds_connection: bool,
 }
 
 impl Fields {
@@ -231,6 +238,9 @@ impl Fields {
             (7, b'u') if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
             (6, b'e') if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
             (4, b'h') if name.eq_ignore_ascii_case("host") => self.one_host()?,
+            (13, b'a') if name.eq_ignore_ascii_case("authorization") => self.binds_connection |= binds(value),
+            (16, b'w') if name.eq_ignore_ascii_case("www-authenticate") => self.binds_connection |= binds(value),
+            (15, b'p') if name.eq_ignore_ascii_case("persistent-auth") => self.binds_connection = true,
             _ => {}
         }
         Ok(())
@@ -290,6 +300,13 @@ impl Fields {
     fn keep_alive(&self, version: u8) -> bool {
         !self.close && (version == 1 || self.persist)
     }
+}
+
+/// Whether this authentication scheme, or challenge, is one that holds for the connection (RFC 4559, MS-NTHT). A list of
+/// challenges may name it anywhere.
+fn binds(value: &[u8]) -> bool {
+    let mut words = value.split(|byte| matches!(byte, b' ' | b',' | b'\t')).filter(|word| !word.is_empty());
+    words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
 }
 
 fn last_token(value: &[u8]) -> &[u8] {

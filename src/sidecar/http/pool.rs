@@ -8,9 +8,9 @@
 //! connection before; and no connection is kept longer than apps keep theirs (1 s, an option).
 
 use super::socket::{self, Peek};
+use crate::sidecar::app::App;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -30,10 +30,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    async fn open(app: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(app).await?;
+    async fn open(app: &App) -> io::Result<Self> {
+        let stream = app.connect().await?;
         socket::prepare(&stream);
         Ok(Self { stream, proven: false, reused: false })
+    }
+
+    /// The same connection after an answer: a further one on it proves it, and it may be closed while it is idle.
+    #[must_use]
+    pub fn rested(self) -> Self {
+        Self { proven: self.reused, reused: true, ..self }
     }
 
     /// Whether it has been idle before: the app may have closed it since.
@@ -52,7 +58,7 @@ impl Connection {
 
 /// The idle connections to the app, the freshest last.
 pub struct Pool {
-    app: SocketAddr,
+    app: App,
     keep: Duration,
     idle: Mutex<VecDeque<(Connection, Instant)>>,
     became_idle: Notify,
@@ -61,13 +67,13 @@ pub struct Pool {
 impl Pool {
     /// A pool of connections to `app`, each kept idle for at most `keep`.
     #[must_use]
-    pub fn new(app: SocketAddr, keep: Duration) -> Self {
+    pub fn new(app: App, keep: Duration) -> Self {
         Self { app, keep, idle: Mutex::default(), became_idle: Notify::new() }
     }
 
-    /// Where the app listens.
+    /// The app.
     #[must_use]
-    pub fn app(&self) -> SocketAddr {
+    pub fn app(&self) -> App {
         self.app
     }
 
@@ -75,17 +81,25 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens or reuses a connection, `now`, and writes some of `first` to it; answers it and how much was taken.
+    /// Opens or reuses a connection, `now`, and writes some of `first` to it; answers it and how much was taken. A
+    /// connection that is the client's `own` is used first, as long as it is open.
     ///
     /// # Errors
     /// The app does not listen.
-    pub async fn send(&self, first: &[u8], now: Instant, may_repeat: bool) -> io::Result<(Connection, usize)> {
-        while let Some(connection) = self.take(now, may_repeat) {
+    pub async fn send(
+        &self,
+        own: Option<Connection>,
+        first: &[u8],
+        now: Instant,
+        may_repeat: bool,
+    ) -> io::Result<(Connection, usize)> {
+        let mut own = own.filter(|own| own.is_silent(may_repeat));
+        while let Some(connection) = own.take().or_else(|| self.take(now, may_repeat)) {
             if let Ok(taken) = socket::write_some(&connection.stream, first).await {
                 return Ok((connection, taken));
             }
         }
-        let connection = Connection::open(self.app).await?;
+        let connection = Connection::open(&self.app).await?;
         let taken = socket::write_some(&connection.stream, first).await?;
         Ok((connection, taken))
     }
@@ -95,7 +109,7 @@ impl Pool {
     /// # Errors
     /// The app does not listen, or does not take it.
     pub async fn send_anew(&self, request: &[u8]) -> io::Result<Connection> {
-        let connection = Connection::open(self.app).await?;
+        let connection = Connection::open(&self.app).await?;
         socket::write_all(&connection.stream, request).await?;
         Ok(connection)
     }
@@ -111,8 +125,8 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection whose last answer has been read to its end.
-    pub fn put(&self, mut connection: Connection) {
+    /// Keeps a connection whose last answer has been read to its end, for the next request of any client.
+    pub fn put(&self, connection: Connection) {
         if self.keep.is_zero() {
             return;
         }
@@ -120,8 +134,7 @@ impl Pool {
         if idle.len() == MAX_IDLE {
             idle.pop_front();
         }
-        (connection.proven, connection.reused) = (connection.reused, true);
-        idle.push_back((connection, Instant::now()));
+        idle.push_back((connection.rested(), Instant::now()));
         if idle.len() == 1 {
             self.became_idle.notify_one();
         }

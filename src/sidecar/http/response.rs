@@ -43,6 +43,7 @@ async fn answer(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<Ending
     let head = loop {
         let head = read_head(exchange, outbound).await?;
         exchange.progress.heads.fetch_add(1, Ordering::Relaxed);
+        exchange.progress.binds_connection.fetch_or(head.binds_connection, Ordering::Relaxed);
         if head.status >= 200 {
             break head;
         }

@@ -1,13 +1,13 @@
 //! After an upgrade: bytes both ways until both sides have closed, or, for WebSocket, until there is no more time.
 //!
 //! **Invariant:** what is passed on is passed on verbatim; each side's half-close reaches the other, and a failure of one
-//! ends both. A close frame of ours stands between two messages, and nothing follows it.
+//! ends both, but for an app that takes no more: what it has sent still reaches the client. A close frame of ours stands between two messages, and nothing follows it.
 
 use super::buffer::Buffer;
 use super::connection::End;
 use super::socket;
 use super::websocket::{CLOSE_1001, MASKED_CLOSE_1001, Messages};
-use std::io;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -24,21 +24,50 @@ pub async fn run(
     outbound: &mut Buffer,
     stall: Option<Duration>,
 ) -> End {
-    match tokio::try_join!(one_way(client, app, inbound, None), one_way(app, client, outbound, stall)) {
-        Ok(_) => End::Answered,
-        Err(_) => End::CutShort,
-    }
+    both(one_way(client, app, inbound, None), one_way(app, client, outbound, stall)).await
 }
 
-async fn one_way(from: &TcpStream, to: &TcpStream, buffer: &mut Buffer, stall: Option<Duration>) -> io::Result<()> {
+/// Which side of a direction has failed.
+enum Failed {
+    /// The one that sends.
+    Sender,
+    /// The one that receives.
+    Receiver,
+}
+
+/// Runs both directions to their end. An app that has said all and closed refuses what the client still sends: that
+/// ends the direction to the app alone.
+async fn both(
+    to_app: impl Future<Output = Result<(), Failed>>,
+    to_client: impl Future<Output = Result<(), Failed>>,
+) -> End {
+    let (mut to_app, mut to_client) = (pin!(to_app), pin!(to_client));
+    let answered = tokio::select! {
+        answered = &mut to_client => match answered {
+            Ok(()) => to_app.await.map_or_else(|failed| matches!(failed, Failed::Receiver), |()| true),
+            Err(_) => false,
+        },
+        asked = &mut to_app => match asked {
+            Ok(()) | Err(Failed::Receiver) => to_client.await.is_ok(),
+            Err(Failed::Sender) => false,
+        },
+    };
+    if answered { End::Answered } else { End::CutShort }
+}
+
+async fn one_way(from: &TcpStream, to: &TcpStream, buffer: &mut Buffer, stall: Option<Duration>) -> Result<(), Failed> {
     loop {
-        buffer.pass_on_within(buffer.bytes().len(), to, stall).await?;
-        if buffer.fill(from).await? == 0 {
+        buffer.pass_on_within(buffer.bytes().len(), to, stall).await.map_err(|_| Failed::Receiver)?;
+        if fill(buffer, from).await? == 0 {
             socket::shut_write(to);
             return Ok(());
         }
         tokio::task::coop::consume_budget().await;
     }
+}
+
+async fn fill(buffer: &mut Buffer, from: &TcpStream) -> Result<usize, Failed> {
+    buffer.fill(from).await.map_err(|_| Failed::Sender)
 }
 
 /// Runs a WebSocket until it ends, or until `last_call`: then both sides get a close frame, 1001.
@@ -53,9 +82,8 @@ pub async fn run_websocket(
     let up = Websocket { from: client, to: app, close: &MASKED_CLOSE_1001, last_call: last_call.clone(), stall: None };
     let stall = Some(stall);
     let down = Websocket { from: app, to: client, close: &CLOSE_1001, last_call: last_call.clone(), stall };
-    let both = async { tokio::try_join!(up.run(inbound), down.run(outbound)) };
     tokio::select! {
-        ended = both => if ended.is_ok() { End::Answered } else { End::CutShort },
+        end = both(up.run(inbound), down.run(outbound)) => end,
         () = overdue(last_call.clone()) => End::Answered,
     }
 }
@@ -82,18 +110,18 @@ struct Websocket<'a> {
 }
 
 impl Websocket<'_> {
-    async fn run(mut self, buffer: &mut Buffer) -> io::Result<()> {
+    async fn run(mut self, buffer: &mut Buffer) -> Result<(), Failed> {
         let mut messages = Messages::default();
         loop {
             let is_called = *self.last_call.borrow_and_update();
             let whole = messages.advance(buffer.bytes(), is_called && !messages.has_closed());
-            buffer.pass_on_within(whole, self.to, self.stall).await?;
+            buffer.pass_on_within(whole, self.to, self.stall).await.map_err(|_| Failed::Receiver)?;
             if is_called && messages.at_boundary() && !messages.has_closed() {
-                socket::write_all(self.to, self.close).await?;
+                socket::write_all(self.to, self.close).await.map_err(|_| Failed::Receiver)?;
                 return self.await_confirmation(messages, buffer).await;
             }
             tokio::select! {
-                read = buffer.fill(self.from) => if read? == 0 {
+                read = fill(buffer, self.from) => if read? == 0 {
                     socket::shut_write(self.to);
                     return Ok(());
                 },
@@ -104,11 +132,11 @@ impl Websocket<'_> {
     }
 
     /// Drops what comes, up to the close frame that answers the one this side got from us, or the end.
-    async fn await_confirmation(&self, mut messages: Messages, buffer: &mut Buffer) -> io::Result<()> {
+    async fn await_confirmation(&self, mut messages: Messages, buffer: &mut Buffer) -> Result<(), Failed> {
         loop {
             let dropped = messages.advance(buffer.bytes(), false);
             buffer.consume(dropped);
-            if messages.has_closed() || buffer.fill(self.from).await? == 0 {
+            if messages.has_closed() || fill(buffer, self.from).await? == 0 {
                 return Ok(());
             }
         }

@@ -7,13 +7,13 @@
 
 use super::Limits;
 use super::frames::{self, Moment, Scanner};
+use crate::sidecar::app;
 use crate::sidecar::http::answer::Answer;
 use crate::sidecar::http::socket;
 use crate::sidecar::seldom::Seldom;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -28,16 +28,16 @@ static COMPLAINT: Seldom = Seldom::new();
 
 /// The app as one client connection sees it.
 pub struct App {
-    address: SocketAddr,
+    target: app::App,
     limits: Limits,
     connection: Mutex<Option<SendRequest<Bytes>>>,
 }
 
 impl App {
-    /// The app at `address`, not connected yet.
+    /// The app, not connected yet.
     #[must_use]
-    pub fn new(address: SocketAddr, limits: Limits) -> Self {
-        Self { address, limits, connection: Mutex::new(None) }
+    pub fn new(app: app::App, limits: Limits) -> Self {
+        Self { target: app, limits, connection: Mutex::new(None) }
     }
 
     /// A connection that takes another request: the one there is, or a new one if the app wants to end that.
@@ -59,7 +59,7 @@ impl App {
 
     async fn connect(&self) -> Result<SendRequest<Bytes>, Answer> {
         let refused = Answer::BadGateway("the app does not accept connections");
-        let stream = TcpStream::connect(self.address).await.map_err(|_| refused)?;
+        let stream = self.target.connect().await.map_err(|_| refused)?;
         socket::prepare(&stream);
         let (tell, told) = oneshot::channel();
         let stream = FirstFrame { stream, scanner: Scanner::new(0), tell: Some(tell) };
@@ -91,7 +91,7 @@ impl App {
     fn complain(&self) -> Answer {
         if COMPLAINT.is_due() {
             tracing::warn!(
-                app = %self.address,
+                app = %self.target.address(),
                 "a client speaks HTTP/2 and the app does not: its requests are answered 502; let the client speak HTTP/1.1, or the app h2c by prior knowledge"
             );
         }

@@ -51,6 +51,12 @@ impl LoadClient {
         .await
     }
 
+    /// What both accounts say so far.
+    pub async fn report(&self, name: &str) -> Result<Report> {
+        let path = format!("/report?name={name}");
+        Ok(serde_json::from_str(&ask(Method::GET, self.control, &path, String::new()).await?)?)
+    }
+
     /// Stops the run; what both accounts say.
     pub async fn stop(&self, name: &str) -> Result<Report> {
         Ok(serde_json::from_str(&ask(Method::POST, self.control, &format!("/stop?name={name}"), String::new()).await?)?)

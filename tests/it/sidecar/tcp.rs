@@ -103,3 +103,26 @@ async fn a_termination_closes_the_listener_when_connections_stop_coming_and_wait
     assert!(ended.elapsed() < Duration::from_secs(1));
     world.in_flight_becomes(0).await;
 }
+
+/// The app has said everything and closed; the client, which has read nothing of it, still sends, and the app's kernel
+/// refuses that by a reset.
+#[tokio::test]
+async fn what_an_app_said_before_it_closed_reaches_a_client_that_still_sends() {
+    const SIZE: usize = 600_000;
+    let world = world(&[]).await;
+    let (mut client, mut app) = pair(&world).await;
+    app.send_bytes(&vec![7; SIZE]).await;
+    let closing = tokio::task::spawn_blocking(move || {
+        let app = app.stream.into_std().unwrap();
+        app.set_nonblocking(false).unwrap();
+        // The close returns when the sidecar's kernel has all of it.
+        socket2::SockRef::from(&app).set_linger(Some(Duration::from_secs(20))).unwrap();
+    });
+    closing.await.unwrap();
+    for _ in 0..3 {
+        client.send("still here").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(client.rest().await.len(), SIZE);
+    world.in_flight_becomes(0).await;
+}

@@ -1,0 +1,159 @@
+//! Connections to the app: where it listens, which address it sees them come from, and how long it may take to accept.
+//!
+//! An app that trusts whatever comes from a loopback address (a database's own users, a console) must not trust the whole
+//! network because a relay stands before it. Connections therefore come from the pod's own address, as those of any other
+//! pod come from theirs.
+//!
+//! **Invariant:** no connection to the app comes from a loopback address unless the command line asks for that or the
+//! pod has no other address.
+
+use nix::sys::socket::{setsockopt, sockopt};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Addresses for documentation (RFC 5737, RFC 3849): a route to them is the default route. No packet is sent there.
+const ELSEWHERE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const ELSEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// The port of the discard protocol; see above.
+const DISCARD: u16 = 9;
+
+/// Which address the app sees its connections come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The pod's own address: the one that its default route has.
+    Pod,
+    /// A loopback address, which the kernel chooses.
+    Loopback,
+    /// This one.
+    Address(IpAddr),
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pod" => Ok(Self::Pod),
+            "loopback" => Ok(Self::Loopback),
+            address => address
+                .parse()
+                .map(Self::Address)
+                .map_err(|_| format!("{address:?} is neither pod nor loopback nor an IP address")),
+        }
+    }
+}
+
+/// The app, as a place to connect to.
+#[derive(Clone, Copy, Debug)]
+pub struct App {
+    address: SocketAddr,
+    from: Option<IpAddr>,
+    patience: Duration,
+}
+
+impl App {
+    /// The app that listens at `address` and may take `patience` to accept a connection. Where the pod has no address of
+    /// its own to come from, connections come from a loopback address, and a warning says so.
+    #[must_use]
+    pub fn new(address: SocketAddr, source: Source, patience: Duration) -> Self {
+        let from = match source {
+            Source::Loopback => None,
+            Source::Address(from) => Some(from),
+            Source::Pod => own_address(address.is_ipv4()),
+        };
+        if source == Source::Pod && from.is_none() {
+            tracing::warn!(
+                "this pod has no address of its own: the app sees every connection come from a loopback address, and may trust it for that"
+            );
+        }
+        Self { address, from, patience }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// What the socket reports; `TimedOut` for an app that did not accept in time.
+    pub async fn connect(&self) -> io::Result<TcpStream> {
+        let socket = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(from) = self.from {
+            // The port is chosen when it is known where the connection goes, so that none is taken twice. A kernel
+            // without the option takes one at once, which costs ports alone.
+            let _ = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true);
+            socket.bind(SocketAddr::new(from, 0))?;
+        }
+        tokio::time::timeout(self.patience, socket.connect(self.address)).await?
+    }
+}
+
+/// The address that a connection to another pod would come from.
+fn own_address(is_v4: bool) -> Option<IpAddr> {
+    let (any, elsewhere) = if is_v4 {
+        (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(ELSEWHERE_V4))
+    } else {
+        (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(ELSEWHERE_V6))
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((elsewhere, DISCARD)).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    async fn seen_by_the_app(source: Source) -> IpAddr {
+        let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = App::new(app.local_addr().unwrap(), source, PATIENCE).connect().await.unwrap();
+        let (_accepted, peer) = app.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        peer.ip()
+    }
+
+    #[tokio::test]
+    async fn the_app_sees_the_pods_own_address_or_what_was_asked_for() {
+        assert!(seen_by_the_app(Source::Loopback).await.is_loopback());
+        assert_eq!(seen_by_the_app(Source::Address("127.0.0.7".parse().unwrap())).await.to_string(), "127.0.0.7");
+        // A machine without a route has no other address.
+        let own = own_address(true).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        assert_eq!(seen_by_the_app(Source::Pod).await, own);
+    }
+
+    #[tokio::test]
+    async fn an_app_that_does_not_accept_is_given_up_in_time() {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let app = App::new(address, Source::Loopback, Duration::from_millis(200));
+        let mut held = vec![];
+        let error = loop {
+            match app.connect().await {
+                Ok(stream) => held.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(held.len() < 5, "a backlog of 0 holds {} connections", held.len());
+    }
+
+    #[test]
+    fn a_source_is_a_word_or_an_address() {
+        assert_eq!("pod".parse(), Ok(Source::Pod));
+        assert_eq!("loopback".parse(), Ok(Source::Loopback));
+        assert_eq!("10.0.0.1".parse(), Ok(Source::Address("10.0.0.1".parse().unwrap())));
+        assert!("localhost".parse::<Source>().unwrap_err().contains("neither pod nor loopback"));
+    }
+}
