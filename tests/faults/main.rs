@@ -2,7 +2,7 @@
 //! world, and real pods under load behind it.
 //!
 //! `tests/faults/run` boots a cluster and starts this. `CONTROLLER_BEFORE=FILE` names the program of the version before: the
-//! processes of a plan are then of both in turn. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
+//! processes of a plan are then of both in turn; `CLOCKS='+1h -1h'` sets the clock of each process wrong, in turn. `PLANS=N` takes an even sample, `PLAN='...'` replays one or, with `;`
 //! between them, several; `SKIP=N` leaves out as many of the sample, which an earlier sweep has run; `TIME=N` begins no plan after so many seconds; `UPDATE=1` writes down the undisturbed runs, to which all others are compared; `LANES=N` run beside each other.
 //!
 //! Before the first plan a control shows that the judge sees every kind of harm ([`control`]).

@@ -26,6 +26,8 @@ const ELECTION: [&str; 6] = [
 const POLICIES: &str = "ValidatingAdmissionPolicy/restartrequests.restart-controller.dev,MutatingAdmissionPolicy/requester.restart-controller.dev,\
 ValidatingAdmissionPolicy/restart-controller-pods,ValidatingAdmissionPolicy/restart-controller-configmaps,\
 ValidatingAdmissionPolicy/restart-controller-jobs,ValidatingAdmissionPolicy/restart-controller-secrets";
+/// Sets the clock of one process (Debian's package `faketime`); of a program that is linked dynamically.
+const CLOCK_LIBRARY: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
 /// From an end to the next start.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -56,6 +58,7 @@ impl Crew {
         let log = files.join("log");
         let start = Start {
             programs: lane.world.programs.clone(),
+            clocks: lane.world.clocks.clone(),
             token: lane.world.token.clone(),
             own: lane.name.clone(),
             namespace: namespace.to_owned(),
@@ -75,6 +78,7 @@ impl Crew {
 
 struct Start {
     programs: Vec<PathBuf>,
+    clocks: Vec<String>,
     token: String,
     own: String,
     namespace: String,
@@ -131,6 +135,10 @@ impl Start {
             &self.own,
         ]);
         command.arg("--config").arg(&self.configuration).args(["--require-admission", POLICIES]).args(ELECTION);
+        if let Some(clock) = self.clock(number) {
+            // Deadlines are counted by the clock that nobody sets.
+            command.env("LD_PRELOAD", CLOCK_LIBRARY).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command.args(["--pod-name", &format!("controller-{number}")]);
         command.env("KUBECONFIG", kubeconfig).uid(self.user).stdin(std::process::Stdio::null());
         command.stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
@@ -138,6 +146,12 @@ impl Start {
         let pid = i32::try_from(child.id().unwrap_or_default())?;
         self.proxy.is_behind(number, pid);
         Ok((child, door))
+    }
+
+    /// How wrong the clock of this process is: the first one of `CLOCKS` for the first process, and so on in turn.
+    fn clock(&self, number: usize) -> Option<&str> {
+        let clocks = &self.clocks;
+        clocks.get((number - 1) % clocks.len().max(1)).map(String::as_str)
     }
 
     fn kubeconfig(&self, port: u16) -> String {

@@ -40,6 +40,8 @@ pub struct World {
     pub hooks: Receiver,
     /// The programs under test, where every account may run them: the first process of a plan runs the first, and so on in turn.
     pub programs: Vec<PathBuf>,
+    /// How wrong the clocks of the processes are, in turn, as libfaketime reads it; empty: they are right.
+    pub clocks: Vec<String>,
     /// Files of the processes; they go with this value.
     pub directory: tempfile::TempDir,
 }
@@ -66,6 +68,7 @@ impl World {
             load: LoadClient::start(&address.address).await?,
             hooks: Receiver::start(&address.address).await?,
             programs: account::programs(directory.path())?,
+            clocks: std::env::var("CLOCKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             directory,
             client,
         })
