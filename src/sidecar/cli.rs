@@ -91,6 +91,13 @@ pub struct Run {
     /// Most client connections at a time; by default as many as the limit of open files allows, with one to the app each.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// A path whose requests (HTTP/1.1) neither count nor hold up a drain, such as /metrics; may be given several times.
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    pub ignore_path: Vec<String>,
+    /// The beginning of a User-Agent whose requests (HTTP/1.1) neither count nor hold up a drain, besides the kubelet's
+    /// `kube-probe/`; may be given several times.
+    #[arg(long, value_name = "PREFIX", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub ignore_user_agent: Vec<String>,
     /// Longest time for the head of a request to arrive once it has begun.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub head_timeout_seconds: u32,
@@ -156,6 +163,12 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() { Ok(address) } else { Err("the app must listen on a loopback address".into()) }
 }
 
+/// A path as a request names it.
+fn path(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?');
+    if is_path { Ok(text.to_owned()) } else { Err("not a path, such as /healthz".into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +201,7 @@ mod tests {
             (vec!["--grace-seconds", "0"], "grace-seconds"),
             (vec!["--admin", "[::]:8012"], "different"),
             (vec!["--mode", "smtp"], "mode"),
+            (vec!["--ignore-path", "metrics"], "not a path"),
             (vec!["--app-source", "localhost"], "neither pod nor loopback"),
             (vec!["--readiness-url", "https://127.0.0.1:1/"], "http://"),
             (vec!["--control-socket", ""], "control-socket"),

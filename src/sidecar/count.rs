@@ -4,7 +4,7 @@
 //! no path (answer, error, cancellation, panic) can leave the count too high, and none lowers it before its request ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// The process-wide count, with a push to those who wait for it to fall.
@@ -65,6 +65,8 @@ impl Count {
 pub struct Share<'a> {
     count: &'a Count,
     held: AtomicU64,
+    /// The present request does not count.
+    aside: AtomicBool,
     /// The present request has been forgotten by a planted fault.
     #[cfg(feature = "planted")]
     forgotten: std::sync::atomic::AtomicBool,
@@ -77,6 +79,7 @@ impl<'a> Share<'a> {
         Self {
             count,
             held: AtomicU64::new(0),
+            aside: AtomicBool::new(false),
             #[cfg(feature = "planted")]
             forgotten: false.into(),
         }
@@ -90,7 +93,8 @@ impl<'a> Share<'a> {
 
     /// At least `count` requests have begun; answers how many of them are new.
     pub fn raise_to(&self, count: u64) -> u64 {
-        let new = count.saturating_sub(self.held());
+        let aside = u64::from(self.aside.load(Ordering::Relaxed));
+        let new = count.saturating_sub(self.held() + aside);
         if new > 0 {
             self.held.fetch_add(new, Ordering::Relaxed);
             self.count.begin(new);
@@ -109,6 +113,14 @@ impl<'a> Share<'a> {
         if over > 0 {
             self.held.fetch_sub(over, Ordering::Relaxed);
             self.count.end(over);
+        }
+    }
+
+    /// The present request, the oldest, turns out to be none that counts; those that follow it do.
+    pub fn set_aside(&self) {
+        if self.held() > 0 && !self.aside.load(Ordering::Relaxed) {
+            self.withdraw();
+            self.aside.store(true, Ordering::Relaxed);
         }
     }
 
@@ -131,6 +143,9 @@ impl<'a> Share<'a> {
 
     /// The oldest request has ended.
     pub fn finish_one(&self) {
+        if self.aside.swap(false, Ordering::Relaxed) {
+            return;
+        }
         #[cfg(feature = "planted")]
         if self.forgotten.swap(false, Ordering::Relaxed) {
             return;
@@ -188,6 +203,21 @@ mod tests {
         assert_eq!((count.now(), count.total()), (2, 3));
         drop(share);
         assert_eq!((count.now(), count.total()), (0, 3));
+    }
+
+    #[test]
+    fn a_request_set_aside_does_not_count_and_the_next_one_does() {
+        let count = Count::default();
+        let share = Share::new(&count);
+        share.raise_to(1);
+        share.set_aside();
+        assert_eq!((count.now(), count.total()), (0, 0));
+        assert_eq!(share.raise_to(2), 1, "one has been read ahead");
+        share.finish_one();
+        assert_eq!((count.now(), count.total()), (1, 1));
+        share.finish_one();
+        share.raise_to(1);
+        assert_eq!((count.now(), count.total()), (1, 2));
     }
 
     #[tokio::test]

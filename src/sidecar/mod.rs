@@ -16,6 +16,7 @@ pub mod descriptors;
 pub mod drain;
 pub mod http;
 pub mod http2;
+pub mod ignored;
 pub mod listen;
 pub mod memory;
 pub mod metrics;
@@ -132,6 +133,7 @@ fn http_relay(arguments: &Run, shared: Arc<state::Shared>) -> http::connection::
     http::connection::Relay {
         shared,
         pool: http::pool::Pool::new(app_of(arguments), millis(arguments.upstream_idle_millis)),
+        ignored: ignored::Ignored::new(arguments.ignore_path.clone(), arguments.ignore_user_agent.clone()),
         head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
         stall,
         http2: http2::Limits { streams: arguments.http2_max_streams, window: arguments.http2_window_kib * 1024, stall },

@@ -21,6 +21,8 @@ pub struct Shared {
     pub listeners: Count,
     /// Requests that got an answer of our own, by status: 400, 408, 431, 502, 503.
     pub own_answers: [AtomicU64; OWN_STATUSES.len()],
+    /// Requests that were served and do not count.
+    pub ignored: AtomicU64,
     /// HTTP/2 connections that were closed for a flood of frames that carry no request.
     pub floods: AtomicU64,
     /// How traffic is understood.
@@ -57,6 +59,7 @@ impl Shared {
             connections: Count::default(),
             listeners: Count::default(),
             own_answers: Default::default(),
+            ignored: AtomicU64::new(0),
             floods: AtomicU64::new(0),
             mode,
             look: (Notify::new(), watch::Sender::new(0)),

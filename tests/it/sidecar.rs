@@ -14,6 +14,7 @@ mod http2_abuse;
 mod http2_count;
 mod http2_drain;
 mod http2_harness;
+mod ignored;
 mod last_endpoint;
 mod observe;
 mod process;

@@ -14,11 +14,13 @@ use super::pool::{self, Pool};
 use super::socket::{self, Peek};
 use crate::sidecar::count::Share;
 use crate::sidecar::http2::{self, ledger::PREFACE};
+use crate::sidecar::ignored::Ignored;
 use crate::sidecar::state::Shared;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -33,6 +35,8 @@ pub struct Relay {
     pub shared: Arc<Shared>,
     /// Connections to the app.
     pub pool: Pool,
+    /// Requests that do not count.
+    pub ignored: Ignored,
     /// Longest time for a head to arrive once its first byte has.
     pub head_timeout: Duration,
     /// How long a client may stand still in the midst of a message: take nothing of an answer, or send nothing of a body.
@@ -96,6 +100,8 @@ pub struct Connection<'a> {
     pub share: Share<'a>,
     /// When the present request began to arrive.
     pub now: Instant,
+    /// 1 while its arrival is not recorded, since its head decides whether it counts; 0 when it was counted before.
+    arrived: u64,
     /// Whether this task will be woken when idle connections are to be closed.
     listens: bool,
     /// Until when the close waits for a first request.
@@ -111,7 +117,7 @@ impl<'a> Connection<'a> {
         let share = Share::new(&relay.shared.in_flight);
         let now = Instant::now();
         let (inbound, patient_until) = (Buffer::default(), now + PATIENCE);
-        Self { client, relay, inbound, own: None, share, now, listens: false, patient_until }
+        Self { client, relay, inbound, own: None, share, now, arrived: 0, listens: false, patient_until }
     }
 
     async fn run(&mut self) -> End {
@@ -163,7 +169,7 @@ impl<'a> Connection<'a> {
             if empty < self.inbound.bytes().len() {
                 self.inbound.consume(empty);
                 self.now = Instant::now();
-                self.relay.shared.arrived_at(self.now, self.share.raise_to(1));
+                self.arrived += self.share.raise_to(1);
                 return Ok(());
             }
             let closing = self.relay.shared.is_closing();
@@ -180,21 +186,36 @@ impl<'a> Connection<'a> {
     }
 
     async fn serve_one(&mut self) -> Next {
-        let head = match self.parse_head(&mut 0) {
-            Ok(Some(head)) => head,
-            // Only one that has not arrived whole needs a timer.
-            Ok(None) => match tokio::time::timeout(self.relay.head_timeout, self.read_head()).await {
-                Ok(Ok(head)) => head,
-                Ok(Err(next)) => return next,
-                Err(_) => return Next::Answer(Answer::Timeout),
-            },
-            Err(malformed) => return Next::Answer(malformed.into()),
+        let parsed = self.read_request().await;
+        let ignored = parsed.as_ref().is_ok_and(|head| self.relay.ignored.has(head, self.inbound.bytes()));
+        if ignored {
+            self.relay.shared.ignored.fetch_add(1, Ordering::Relaxed);
+            self.share.set_aside();
+        } else {
+            self.relay.shared.arrived_at(self.now, std::mem::take(&mut self.arrived));
+        }
+        let head = match parsed {
+            Ok(head) => head,
+            Err(next) => return next,
         };
         let next =
             if self.relay.shared.rejects() { Next::Answer(Answer::Draining) } else { exchange::run(self, &head).await };
         match next {
             Next::Answer(answer) => Next::End(self.answer(answer, head.method == Method::Head).await),
             next => next,
+        }
+    }
+
+    /// The head of the request that has begun to arrive.
+    async fn read_request(&mut self) -> Result<RequestHead, Next> {
+        match self.parse_head(&mut 0) {
+            Ok(Some(head)) => Ok(head),
+            // Only one that has not arrived whole needs a timer.
+            Ok(None) => match tokio::time::timeout(self.relay.head_timeout, self.read_head()).await {
+                Ok(read) => read,
+                Err(_) => Err(Next::Answer(Answer::Timeout)),
+            },
+            Err(malformed) => Err(Next::Answer(malformed.into())),
         }
     }
 

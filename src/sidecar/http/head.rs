@@ -33,6 +33,29 @@ pub enum Method {
     Other,
 }
 
+/// A part of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    /// Where `part`, a slice of `bytes`, stands in it.
+    fn new(bytes: &[u8], part: &[u8]) -> Self {
+        let number = |count: usize| u32::try_from(count).unwrap_or(0);
+        let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+        Self { start: number(start), length: number(part.len()) }
+    }
+
+    /// The part, of the `bytes` that it was made of.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        bytes.get(start..start + self.length as usize).unwrap_or_default()
+    }
+}
+
 /// What the relay needs of a request's head.
 #[expect(clippy::struct_excessive_bools, reason = "each is said by one header field or not")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +78,10 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// Whether it is all of the request and its method idempotent: a proxy may send it twice (RFC 9110 9.2.2).
     pub may_repeat: bool,
+    /// What it asks for: the path and the query.
+    pub target: Span,
+    /// Its User-Agent; empty when it has none.
+    pub user_agent: Span,
     /// Whether it authenticates its connection instead of itself (NTLM, Negotiate): no other client may use that then.
     pub binds_connection: bool,
 }
@@ -147,6 +174,8 @@ pub fn parse_request(bytes: &[u8]) -> Result<RequestHead, Malformed> {
         offers_h2c,
         expects_continue,
         may_repeat,
+        target: Span::new(bytes, request.path.unwrap_or_default().as_bytes()),
+        user_agent: fields.user_agent.map_or_else(Span::default, |agent| Span::new(bytes, agent)),
         binds_connection: fields.binds_connection,
     })
 }
@@ -193,7 +222,8 @@ fn whole(parsed: httparse::Result<usize>, length: usize) -> Result<usize, Malfor
 /// The header fields that decide framing and persistence.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one header field that is there or not")]
-struct Fields {
+struct Fields<'a> {
+    user_agent: Option<&'a [u8]>,
     length: Option<u64>,
     host: bool,
     transfer_encoding: bool,
@@ -211,8 +241,8 @@ struct Fields {
     binds_connection: bool,
 }
 
-impl Fields {
-    fn read(headers: &[Header<'_>]) -> Result<Self, Malformed> {
+impl<'a> Fields<'a> {
+    fn read(headers: &[Header<'a>]) -> Result<Self, Malformed> {
         let mut fields = Self::default();
         for header in headers {
             fields.read_one(header.name, header.value)?;
@@ -220,7 +250,7 @@ impl Fields {
         Ok(fields)
     }
 
-    fn read_one(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
+    fn read_one(&mut self, name: &str, value: &'a [u8]) -> Result<(), Malformed> {
         // The length of the name and its first letter rule out nearly every header before any comparison.
         match (name.len(), name.as_bytes().first().map_or(0, u8::to_ascii_lowercase)) {
             (14, b'c') if name.eq_ignore_ascii_case("content-length") => self.content_length(value)?,
@@ -237,6 +267,7 @@ impl Fields {
             (10, b'c') if name.eq_ignore_ascii_case("connection") => self.connection(value),
             (7, b'u') if name.eq_ignore_ascii_case("upgrade") => self.upgrade(value),
             (6, b'e') if name.eq_ignore_ascii_case("expect") => self.expects_continue = true,
+            (10, b'u') if name.eq_ignore_ascii_case("user-agent") => self.user_agent = Some(value.trim_ascii()),
             (4, b'h') if name.eq_ignore_ascii_case("host") => self.one_host()?,
             (13, b'a') if name.eq_ignore_ascii_case("authorization") => self.binds_connection |= binds(value),
             (16, b'w') if name.eq_ignore_ascii_case("www-authenticate") => self.binds_connection |= binds(value),
