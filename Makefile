@@ -112,8 +112,8 @@ faults-sample: export TIME ?= 180
 faults-sample: ## as much of an even sample of it as three minutes hold, after all that was ever found
 	tests/faults/run
 
-test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test cli-test e2e, and the figures; .ci/run is this
-	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test+cli-test+docs-test gitops-test+page-test e2e
+test: ## all of it: lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test gitops-test page-test docs-test cli-test e2e faults-sample, and the figures; .ci/run is this
+	@tests/all lint unit model golden-test alerts-test ledger it sidecar-suites cluster-test chart-test+cli-test+docs-test gitops-test+page-test e2e faults-sample
 
 supply-chain: ## licences, advisories, bills of materials, crates named in the programs, images built twice (20 minutes of one core)
 	supply-chain/run

@@ -88,6 +88,11 @@ impl Tally {
         self.bad.is_empty() && self.failed == 0
     }
 
+    /// The same as every test of this project says it, for `tests/all`.
+    fn counted(&self) -> String {
+        format!("test result: {} passed; {} failed", self.plans.saturating_sub(self.bad.len() as u64), self.bad.len())
+    }
+
     /// The sums; the last line is the result.
     pub fn summary(&self) -> String {
         let list = |sums: &BTreeMap<String, u64>| {
@@ -98,12 +103,13 @@ impl Tally {
         bad.push(String::new());
         let bad = bad.join("\n");
         format!(
-            "\nby path: {}\nby fault: {}\n{} whose point did not come\n{:.0} s, {:.1} s a plan\n{bad}{} plans, {} violations, {} of {} requests failed",
+            "\nby path: {}\nby fault: {}\n{} whose point did not come\n{:.0} s, {:.1} s a plan\n{bad}{}\n{} plans, {} violations, {} of {} requests failed",
             list(&self.by_path),
             list(&self.by_fault),
             self.unreached,
             self.begun.elapsed().as_secs_f64(),
             self.begun.elapsed().as_secs_f64() / f64::from(u32::try_from(self.plans.max(1)).unwrap_or(u32::MAX)),
+            self.counted(),
             self.plans,
             self.bad.len(),
             self.failed,
