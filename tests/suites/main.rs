@@ -7,6 +7,7 @@ mod descriptors;
 mod framing;
 mod idle;
 mod load;
+mod postgres;
 mod slow;
 mod smuggling;
 mod support;

@@ -3,7 +3,7 @@
 
 PACKAGES="gcc libc6-dev shellcheck runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit openssl util-linux procps python3 busybox-static"
 # What the suites of the sidecar and its benchmark run beside it (tests/suites).
-PACKAGES+=" g++ haproxy nginx-light nghttp2-client slowhttptest"
+PACKAGES+=" g++ haproxy nginx-light nghttp2-client slowhttptest postgresql-15"
 # The browser and the interpreters that the HTTP API's page is tested with (tests/page), and a terminal (tests/cli).
 PACKAGES+=" chromium curl python3-venv tmux"
 command -v npm >/dev/null || PACKAGES+=" nodejs npm"
@@ -23,6 +23,11 @@ packages() {
   [[ -n $missing ]] || { log "all packages are installed"; return; }
   ((EUID == 0)) || die "missing packages: $missing. As root: apt-get install --no-install-recommends $missing"
   log "installing $missing"
+  # Its package would start a server of its own.
+  if [[ $missing == *postgresql* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
   apt-get update -qq
   # shellcheck disable=SC2086 # a list of words
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
