@@ -70,7 +70,8 @@ impl Refused {
     /// A refusal for `reason`; of `message`, which may quote a client, the first 200 bytes.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        message.truncate(message.floor_char_boundary(MOST_SAID));
+        let end = (0..=MOST_SAID.min(message.len())).rev().find(|end| message.is_char_boundary(*end));
+        message.truncate(end.unwrap_or(0));
         Self { reason, message }
     }
 

@@ -108,6 +108,7 @@ impl Shared {
     }
 
     /// As long as the answer lives, observed counts are kept fresh, since something waits for them to change.
+    #[must_use]
     pub fn watch(&self) -> Watched<'_> {
         self.looks.watch()
     }

@@ -76,6 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_quotes_no_more_than_a_line_of_what_a_client_wrote() {
+        let unknown = format!("{{\"{}\": 1}}", "é".repeat(5_000));
+        let error = serde_json::from_str::<DrainCommand>(&unknown).unwrap_err();
+        let refused = Refused::new("BadRequest", format!("no drain command: {error}"));
+        assert!((100..=200).contains(&refused.message.len()), "{}", refused.message);
+    }
+
+    #[test]
     fn garbage_of_one_source_is_bounded_and_takes_nothing_from_another() {
         let (garbage, now) = (Garbage::default(), Instant::now());
         let (attacker, controller) = (IpAddr::from([10, 0, 0, 9]), IpAddr::from([10, 0, 0, 1]));

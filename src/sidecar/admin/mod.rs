@@ -16,10 +16,18 @@ mod stream;
 use super::readiness::AppLook;
 use super::state::Shared;
 use super::termination::Limits;
+use socket2::SockRef;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+/// How many connections may wait with the kernel for their acceptance, which takes microseconds; what comes when the queue
+/// is full must try again a second later. The kernel lowers it to its own limit (`somaxconn`, 4,096 by default).
+const QUEUE: i32 = 4_096;
+
+/// After so many turns of connections newcomers and bytes that came are looked for.
+const TURNS: u32 = 8;
 
 /// What the admin port needs.
 pub struct Admin {
@@ -48,7 +56,8 @@ struct Port {
 pub fn start(listener: TcpListener, admin: Admin, most: usize) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("cannot start the thread of the admin port: {error}");
     let listener = listener.into_std().map_err(failed)?;
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    SockRef::from(&listener).listen(QUEUE).map_err(failed)?;
+    let runtime = Builder::new_current_thread().enable_all().event_interval(TURNS).build().map_err(failed)?;
     let (alive, ended) = oneshot::channel::<()>();
     // Dropped with the runtime of the traffic.
     tokio::spawn(async move {
@@ -66,7 +75,7 @@ pub fn start(listener: TcpListener, admin: Admin, most: usize) -> Result<(), Str
                     _ = ended => {}
                 },
                 Err(error) => {
-                    tracing::error!(%error, "the admin port cannot be served: end this process to start anew")
+                    tracing::error!(%error, "the admin port cannot be served: end this process to start anew");
                 }
             }
         });

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
+/// One in so many places is kept free, so that newcomers need not wait for the end of those that have to go.
+const FREE_PART: usize = 8;
 /// A source with no more than this part of all connections is not crowded.
 const FAIR_PART: usize = 16;
 
@@ -43,6 +45,8 @@ struct Seat {
 /// The connections that there are.
 pub struct Seats {
     fair: usize,
+    /// From so many on, one ends for each newcomer.
+    full: usize,
     room: Room,
     taken: Mutex<(u64, HashMap<u64, Seat>)>,
 }
@@ -60,7 +64,8 @@ impl Seats {
     /// Places for `most` connections.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { fair: (most / FAIR_PART).max(2), room: Room::new(most), taken: Mutex::default() }
+        let (fair, full) = ((most / FAIR_PART).max(2), most - most / FREE_PART);
+        Self { fair, full, room: Room::new(most), taken: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, HashMap<u64, Seat>)> {
@@ -71,7 +76,7 @@ impl Seats {
     pub async fn take(self: &Arc<Self>, source: IpAddr) -> Option<Taken> {
         // A client of IPv4 on a socket of IPv6 is the same client.
         let source = source.to_canonical();
-        if self.room.is_full() && !self.evict() {
+        if !self.make_room() && self.room.is_full() {
             return None;
         }
         let room = self.room.one().await?;
@@ -85,10 +90,14 @@ impl Seats {
         Some(Taken { seats: Arc::clone(self), id, source, evicted, _room: room })
     }
 
-    fn evict(&self) -> bool {
-        let taken = self.lock();
-        let victim = victim(&taken.1, self.fair).and_then(|id| taken.1.get(&id));
-        if let Some(seat) = victim {
+    /// Ends a connection if there are too many; answers whether there will be room.
+    fn make_room(&self) -> bool {
+        let mut taken = self.lock();
+        if taken.1.len() < self.full {
+            return true;
+        }
+        let victim = victim(&taken.1, self.fair).and_then(|id| taken.1.remove(&id));
+        if let Some(seat) = &victim {
             seat.evicted.notify_one();
         }
         victim.is_some()

@@ -56,6 +56,7 @@ impl Looks {
     }
 
     /// As long as the answer lives, it is looked often.
+    #[must_use]
     pub fn watch(&self) -> Watched<'_> {
         self.watching.send_modify(|watching| *watching += 1);
         Watched(self)
