@@ -186,7 +186,28 @@ fn a_flood_of_the_admin_port_takes_no_probe_no_command_and_no_traffic_away() {
 }
 
 #[test]
-fn a_poll_that_could_never_be_answered_is_refused_and_answers_that_are_not_taken_end() {
+fn answers_that_are_not_taken_end_the_connection() {
+    const ASKED: usize = 5_000;
+    let app = TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = Program::start(app.local_addr().unwrap(), &[]);
+    let page = ask(program.admin, "GET", "/metrics", "").len();
+    let before = descriptors(program.pid());
+    let mut stream = connect_from(1, program.admin);
+    let _ = stream.write_all(METRICS.repeat(ASKED).as_bytes());
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(descriptors(program.pid()), before + 1, "it has its time");
+    let began = Instant::now();
+    while descriptors(program.pid()) > before {
+        assert!(began.elapsed() < Duration::from_secs(14), "the connection stays");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut got = Vec::new();
+    let _ = stream.read_to_end(&mut got);
+    assert!(got.len() < ASKED * page / 2, "{} bytes were waited with", got.len());
+}
+
+#[test]
+fn a_poll_that_could_never_be_answered_is_refused_and_a_silent_connection_ends() {
     let app = TcpListener::bind("127.0.0.1:0").unwrap();
     let program = Program::start(app.local_addr().unwrap(), &[]);
     let refused = ask(program.admin, "GET", "/v1/in-flight?below=0&waitSeconds=60", "");
