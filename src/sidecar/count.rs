@@ -6,8 +6,8 @@
 //! **Read on other threads** (the admin port has one of its own) the number is still never below the truth. A request is in it
 //! before the first of its bytes is given to the app, and out of it after the last byte of its answer was given to the
 //! client's socket; each of these is a system call after, or before, an atomic read-modify-write of one variable, in the
-//! program order of the thread that serves the connection. Whoever has learnt of the request from the app, or has not yet
-//! got its answer, therefore reads a number that holds it. What may be missing is a request whose bytes have been read from
+//! program order of the thread that serves the connection. An observer that has learnt of the request from the app,
+//! while its client has not yet got the whole answer, therefore reads a number that holds it. What may be missing is a request whose bytes have been read from
 //! the socket by a call that has returned a moment ago: no observer can tell it from one whose bytes the kernel still has.
 //! The number is the sum of all changes whatever their order, as each is one `fetch_add` or `fetch_sub`.
 
@@ -23,8 +23,8 @@ pub struct Count {
     most: AtomicU64,
     fell: Notify,
     /// The highest limit that was ever waited for: only a fall below it wakes anything. All accesses of it and of `now` are
-    /// in one order (`SeqCst`): who waits writes it and then reads `now`, who ends changes `now` and then reads it, so at
-    /// least one of both sees the other.
+    /// in one order (`SeqCst`): a waiter writes it and then reads `now`, a request that ends changes `now` and then
+    /// reads it, so at least one of both sees the other.
     highest: AtomicU64,
 }
 

@@ -34,7 +34,7 @@ pub struct Shared {
     terminating: watch::Sender<bool>,
     last_call: watch::Sender<bool>,
     closing: watch::Sender<bool>,
-    /// Where the count is observed: who asks for fresh looks.
+    /// Where the count is observed: when a look is due.
     pub looks: Looks,
 }
 

@@ -1,4 +1,4 @@
-//! Who asks for a look at the app's connections, and when it is due.
+//! When a look at the app's connections is due.
 //!
 //! A look costs milliseconds, so there is none without a reason: a question that must be answered freshly, something that
 //! waits for the count to fall, a drain; else one every half minute, from which the rate of requests is known.
