@@ -21,7 +21,7 @@ pub const APP_PORT: u16 = 8080;
 pub const ADMIN_PORT: u16 = 8022;
 /// `GET`: the report. `?below=N&waitSeconds=S` answers as soon as fewer than N requests are in flight, at the latest after S seconds.
 pub const IN_FLIGHT_PATH: &str = "/v1/in-flight";
-/// `POST`: a [`DrainCommand`]; answers the [`InFlightReport`] after it, or a [`Refusal`] with status 403, 409 or 400.
+/// `POST`: a [`DrainCommand`]; answers the [`InFlightReport`] after it, or a [`Refusal`] with status 403, 409, 400 or 429.
 pub const DRAIN_PATH: &str = "/v1/drain";
 /// Largest body accepted in either direction, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -57,6 +57,10 @@ pub struct InFlightReport {
     pub lease: Option<LeaseReport>,
     /// The pod is being terminated: the preStop hook has said so.
     pub terminating: bool,
+    /// What the last probe of `/readyz` was answered: true ready, false not ready; absent when none came since the start, or
+    /// the sidecar is older than this field. The kubelet may know it before the pod's status shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_probe: Option<bool>,
 }
 
 /// How a sidecar understands traffic, and so what it counts.
@@ -131,7 +135,7 @@ pub struct DrainCommand {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
-    /// One word: `UnknownKey`, `BadSignature`, `WrongPod`, `WrongBoot`, `WrongChallenge`, `Expired`, `BadRequest`, `TooLarge`.
+    /// One word: `TooMany`, `UnknownKey`, `BadSignature`, `WrongPod`, `WrongBoot`, `WrongChallenge`, `Expired`, `BadRequest`, `TooLarge`.
     pub reason: String,
     /// A sentence for people.
     pub message: String,
@@ -246,6 +250,20 @@ mod tests {
         assert_eq!((report.mode, report.in_flight), (Mode::Http, 3));
         let newer = old.replace("\"inFlight\"", "\"more\":[],\"mode\":\"Quic\",\"inFlight\"");
         assert_eq!(serde_json::from_str::<InFlightReport>(&newer).unwrap().mode, Mode::Unknown);
+    }
+
+    #[test]
+    fn what_the_last_probe_was_answered_is_absent_with_older_peers_on_either_side() {
+        let old = r#"{"version":1,"podUid":"u","boot":"b","challenge":"c","trustedKeys":[],"mode":"Http","inFlight":3,"lastArrivalAgoMillis":null,"meanGapMillis":null,"lease":null,"terminating":false}"#;
+        let report: InFlightReport = serde_json::from_str(old).unwrap();
+        assert_eq!(report.last_probe, None);
+        assert_eq!(serde_json::to_string(&report).unwrap(), old, "an older controller sees what it saw");
+        for said in [true, false] {
+            let probed = InFlightReport { last_probe: Some(said), ..report.clone() };
+            let text = serde_json::to_string(&probed).unwrap();
+            assert!(text.contains(&format!("\"lastProbe\":{said}")), "{text}");
+            assert_eq!(serde_json::from_str::<InFlightReport>(&text).unwrap(), probed);
+        }
     }
 
     #[test]

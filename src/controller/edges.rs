@@ -118,6 +118,7 @@ mod tests {
             mean_gap_millis: None,
             lease: None,
             terminating: false,
+            last_probe: None,
         };
         let body = serde_json::to_string(&report).unwrap();
         format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())

@@ -41,6 +41,7 @@ impl Sidecar {
             mean_gap_millis: None,
             lease: (remaining > 0).then_some(lease),
             terminating: false,
+            last_probe: None,
         };
         serde_json::to_string(&report).unwrap()
     }

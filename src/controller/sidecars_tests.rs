@@ -40,6 +40,7 @@ fn report(pod_uid: &str, version: u32) -> String {
         mean_gap_millis: None,
         lease: None,
         terminating: false,
+        last_probe: None,
     };
     serde_json::to_string(&report).unwrap()
 }

@@ -286,6 +286,9 @@ pub struct Pod {
     pub scheduled: bool,
     /// Its condition Ready.
     pub ready: bool,
+    /// It holds no drain lease, and the kubelet's last probe was told that it is not ready: its condition, and the slices,
+    /// may be about to say so.
+    pub told_unready: bool,
     /// It has a deletionTimestamp.
     pub terminating: bool,
     /// Some `EndpointSlice` shows it ready.

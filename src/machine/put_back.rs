@@ -79,7 +79,7 @@ fn enough(observed: &Observed, cursor: &Cursor) -> bool {
     let Target::Same { replicas } = observed.target else { return false };
     let serves = |pod: &&Pod| {
         let stays = pod.attachment != Attachment::Foreign && state(cursor, pod) != PodState::Expendable;
-        pod.alive() && pod.ready && !pod.cordoned() && stays
+        pod.alive() && pod.ready && !pod.told_unready && !pod.cordoned() && stays
     };
     observed.pods.iter().filter(serves).count() >= replicas
 }

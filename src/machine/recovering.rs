@@ -216,7 +216,7 @@ fn release(observed: &Observed, cursor: &Cursor) -> Option<Decision> {
 
 /// It cannot go back yet.
 fn unready(pod: &Pod) -> bool {
-    pod.attachment == Attachment::Detached && (!pod.ready || !pod.in_slices)
+    pod.attachment == Attachment::Detached && (!pod.ready || !pod.in_slices || pod.told_unready)
 }
 
 /// A sidecar that does not answer may hold a lease yet: its pod would be NotReady in a moment.

@@ -28,7 +28,7 @@ impl Arrivals {
         self.forget_old(now);
         let slot = &mut self.slots[index(self.newest)];
         *slot = slot.saturating_add(count);
-        self.last = Some(now);
+        self.last = self.last.max(Some(now));
     }
 
     /// When the last one arrived.

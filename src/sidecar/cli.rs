@@ -79,8 +79,8 @@ pub struct Run {
     /// UID of this pod, from the downward API.
     #[arg(long, env = "POD_UID", default_value = "", hide_default_value = true)]
     pub pod_uid: String,
-    /// The pod's terminationGracePeriodSeconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    /// The pod's terminationGracePeriodSeconds; 0 leaves no time to wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub grace_seconds: u32,
     /// Shortest time without a request before the app may go.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(..=600_000))]
@@ -110,9 +110,14 @@ pub struct Run {
     /// Most bytes of one body of HTTP/2 that may be on their way through, in each direction: the window of a stream.
     #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(16..=16_384))]
     pub http2_window_kib: u32,
-    /// Name of the socket, in this pod's network namespace, on which `terminating` is heard.
-    #[arg(long, value_name = "NAME", default_value = CONTROL_SOCKET)]
-    pub control_socket: String,
+    /// In `observe` mode: the app's port never speaks TLS. Otherwise a connection counts as busy until the app has sent more on
+    /// it than a handshake.
+    #[arg(long)]
+    pub plaintext: bool,
+    /// Name of the socket, in this pod's network namespace, on which `terminating` is heard; by default `restart-sidecar`,
+    /// followed by `-` and the environment's `POD_UID` if that is set.
+    #[arg(long, value_name = "NAME")]
+    pub control_socket: Option<String>,
     /// What to log: error, warn, info, debug or a tracing filter.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -121,12 +126,27 @@ pub struct Run {
 /// Arguments of `terminating`.
 #[derive(Debug, Args)]
 pub struct Terminating {
-    /// Name of the running sidecar's socket.
-    #[arg(long, value_name = "NAME", default_value = CONTROL_SOCKET)]
-    pub control_socket: String,
+    /// Name of the running sidecar's socket, by default as in `run`.
+    #[arg(long, value_name = "NAME")]
+    pub control_socket: Option<String>,
 }
 
 const CONTROL_SOCKET: &str = "restart-sidecar";
+
+/// The control socket's name: as `given`, or by default one that no other pod of the same network namespace (`hostNetwork`)
+/// has. Both verbs run in one container, so the environment tells both the same.
+#[must_use]
+pub fn control_socket(given: Option<&str>) -> String {
+    default_socket(given, std::env::var("POD_UID").ok().as_deref())
+}
+
+fn default_socket(given: Option<&str>, pod_uid: Option<&str>) -> String {
+    match (given, pod_uid.filter(|uid| !uid.is_empty())) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(uid)) => format!("{CONTROL_SOCKET}-{uid}"),
+        (None, None) => CONTROL_SOCKET.to_owned(),
+    }
+}
 
 /// Longest name of an abstract socket that the kernel takes, in bytes.
 const MAX_SOCKET_NAME: usize = 107;
@@ -150,7 +170,7 @@ impl Run {
         if self.listen == self.admin || self.listen == self.upstream || self.admin == self.upstream {
             return Err("--listen, --admin and --upstream must be three different addresses".into());
         }
-        if self.control_socket.is_empty() || self.control_socket.len() > MAX_SOCKET_NAME {
+        if !(1..=MAX_SOCKET_NAME).contains(&control_socket(self.control_socket.as_deref()).len()) {
             return Err(format!("--control-socket must have 1 to {MAX_SOCKET_NAME} bytes"));
         }
         Ok(())
@@ -190,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn a_grace_period_of_none_is_taken() {
+        assert_eq!(run(&["--grace-seconds=0"]).unwrap().grace_seconds, 0);
+    }
+
+    #[test]
+    fn two_pods_in_one_network_namespace_have_two_control_sockets() {
+        assert_eq!(default_socket(None, Some("uid-1")), "restart-sidecar-uid-1");
+        assert_eq!(
+            (default_socket(None, None), default_socket(None, Some(""))),
+            (CONTROL_SOCKET.into(), CONTROL_SOCKET.into())
+        );
+        assert_eq!(default_socket(Some("mine"), Some("uid-1")), "mine");
+    }
+
+    #[test]
     fn each_bad_argument_is_named_in_the_error() {
         let key = "k=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         for (arguments, part) in [
@@ -198,7 +233,7 @@ mod tests {
             (vec!["--trusted-key", "k1"], "ID=BASE64"),
             (vec!["--trusted-key", key], "POD_UID"),
             (vec!["--trusted-key", key, "--trusted-key", key, "--pod-uid", "u"], "same id"),
-            (vec!["--grace-seconds", "0"], "grace-seconds"),
+            (vec!["--grace-seconds", "86401"], "grace-seconds"),
             (vec!["--admin", "[::]:8012"], "different"),
             (vec!["--mode", "smtp"], "mode"),
             (vec!["--ignore-path", "metrics"], "not a path"),

@@ -2,6 +2,14 @@
 //!
 //! **Invariant:** the number only moves through a [`Share`] or a [`One`], and dropping it takes out all it still holds, so
 //! no path (answer, error, cancellation, panic) can leave the count too high, and none lowers it before its request ended.
+//!
+//! **Read on other threads** (the admin port has one of its own) the number is still never below the truth. A request is in it
+//! before the first of its bytes is given to the app, and out of it after the last byte of its answer was given to the
+//! client's socket; each of these is a system call after, or before, an atomic read-modify-write of one variable, in the
+//! program order of the thread that serves the connection. An observer that has learnt of the request from the app,
+//! while its client has not yet got the whole answer, therefore reads a number that holds it. What may be missing is a request whose bytes have been read from
+//! the socket by a call that has returned a moment ago: no observer can tell it from one whose bytes the kernel still has.
+//! The number is the sum of all changes whatever their order, as each is one `fetch_add` or `fetch_sub`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +22,10 @@ pub struct Count {
     total: AtomicU64,
     most: AtomicU64,
     fell: Notify,
+    /// The highest limit that was ever waited for: only a fall below it wakes anything. All accesses of it and of `now` are
+    /// in one order (`SeqCst`): a waiter writes it and then reads `now`, a request that ends changes `now` and then
+    /// reads it, so at least one of both sees the other.
+    highest: AtomicU64,
 }
 
 impl Count {
@@ -40,6 +52,7 @@ impl Count {
         loop {
             let mut fell = std::pin::pin!(self.fell.notified());
             fell.as_mut().enable();
+            self.highest.fetch_max(limit, Ordering::SeqCst);
             if self.now() < limit {
                 return;
             }
@@ -56,8 +69,10 @@ impl Count {
     }
 
     fn end(&self, count: u64) {
-        self.now.fetch_sub(count, Ordering::SeqCst);
-        self.fell.notify_waiters();
+        let now = self.now.fetch_sub(count, Ordering::SeqCst) - count;
+        if now < self.highest.load(Ordering::SeqCst) {
+            self.fell.notify_waiters();
+        }
     }
 }
 
@@ -218,6 +233,33 @@ mod tests {
         share.finish_one();
         share.raise_to(1);
         assert_eq!((count.now(), count.total()), (1, 2));
+    }
+
+    #[test]
+    fn a_waiter_on_another_thread_misses_no_edge() {
+        const ROUNDS: u64 = 20_000;
+        let count = Arc::new(Count::default());
+        let seen = Arc::new(AtomicU64::new(0));
+        let (waiting, noted) = (Arc::clone(&count), Arc::clone(&seen));
+        // Each round is waited for on the other thread; a missed edge would end in its timeout.
+        let other = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                while noted.load(Ordering::SeqCst) < ROUNDS {
+                    let edge = tokio::time::timeout(std::time::Duration::from_secs(20), waiting.below(1)).await;
+                    edge.expect("an edge was missed");
+                    noted.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        });
+        while seen.load(Ordering::SeqCst) < ROUNDS {
+            let share = Share::new(&count);
+            share.raise_to(3);
+            share.finish_one();
+            assert!(count.now() >= 2, "below the truth");
+        }
+        other.join().unwrap();
+        assert_eq!(count.now(), 0);
     }
 
     #[tokio::test]

@@ -15,6 +15,9 @@ const LEASE_TO_SLICES: Duration = Duration::from_secs(2);
 /// is not obeyed. Reports show a new one after half of it, so what they show is good for at least the other half.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(60);
 
+/// Longest message of a refusal, in bytes.
+const MOST_SAID: usize = 200;
+
 /// A lease in force.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
@@ -64,16 +67,21 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A refusal for `reason`.
+    /// A refusal for `reason`; of `message`, which may quote a client, the first 200 bytes.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        let mut message = message.into();
+        let end = (0..=MOST_SAID.min(message.len())).rev().find(|end| message.is_char_boundary(*end));
+        message.truncate(end.unwrap_or(0));
+        Self { reason, message }
     }
 
-    /// The HTTP status that goes with it: 403 not entitled, 409 not (or no longer) meant, 400 not understood.
+    /// The HTTP status that goes with it: 403 not entitled, 409 not (or no longer) meant, 400 not understood,
+    /// 429 not even read.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.reason {
             "UnknownKey" | "BadSignature" => 403,
+            "TooMany" => 429,
             "WrongPod" | "WrongBoot" | "WrongChallenge" | "Expired" => 409,
             _ => 400,
         }
@@ -98,9 +106,26 @@ impl Drain {
     /// Obeys a signed command.
     ///
     /// # Errors
-    /// Why not; it is counted and nothing else has changed.
+    /// As [`Drain::obey_checked`].
     pub fn obey(&mut self, command: &DrainCommand, now: Instant) -> Result<(), Refused> {
-        self.check(command, now).map_err(|refused| self.refuse(refused))?;
+        let key = self.key_for(command)?;
+        self.obey_checked(command, command.is_signed_by(&key), now)
+    }
+
+    /// The key that must have signed `command`: only one that is meant for this pod, process and moment is worth the check.
+    ///
+    /// # Errors
+    /// Why it is not obeyed, whatever its signature; it is counted and nothing else has changed.
+    pub fn key_for(&mut self, command: &DrainCommand) -> Result<VerifyingKey, Refused> {
+        self.find(command).map(|(key, _)| *key).map_err(|refused| self.refuse(refused))
+    }
+
+    /// Obeys a command of which it `is_signed` whether its key has signed it.
+    ///
+    /// # Errors
+    /// Why not; it is counted and nothing else has changed.
+    pub fn obey_checked(&mut self, command: &DrainCommand, is_signed: bool, now: Instant) -> Result<(), Refused> {
+        self.check(command, is_signed, now).map_err(|refused| self.refuse(refused))?;
         (self.challenge, self.earlier) = (Challenge::new(), None);
         self.accepted += 1;
         self.lease = match command.action {
@@ -120,7 +145,7 @@ impl Drain {
         refused
     }
 
-    fn check(&self, command: &DrainCommand, now: Instant) -> Result<(), Refused> {
+    fn find(&self, command: &DrainCommand) -> Result<(&VerifyingKey, &Challenge), Refused> {
         if self.pod_uid.is_empty() || command.pod_uid != self.pod_uid {
             return Err(Refused::new("WrongPod", format!("this is the sidecar of pod UID {:?}", self.pod_uid)));
         }
@@ -134,7 +159,12 @@ impl Drain {
         let Some(key) = self.keys.get(&command.key_id) else {
             return Err(Refused::new("UnknownKey", format!("no trusted key has the id {:?}", command.key_id)));
         };
-        if !command.is_signed_by(key) {
+        Ok((key, challenge))
+    }
+
+    fn check(&self, command: &DrainCommand, is_signed: bool, now: Instant) -> Result<(), Refused> {
+        let (_, challenge) = self.find(command)?;
+        if !is_signed {
             return Err(Refused::new("BadSignature", format!("key {:?} has not signed this", command.key_id)));
         }
         if challenge.age(now) >= CHALLENGE_LIFE {

@@ -43,7 +43,9 @@ use tokio::signal::unix::{SignalKind, signal};
 pub async fn main(cli: Cli) -> Result<(), String> {
     match cli.verb {
         Verb::Run(run) => self::run(*run).await,
-        Verb::Terminating(arguments) => termination::announce(&arguments.control_socket).await,
+        Verb::Terminating(arguments) => {
+            termination::announce(&cli::control_socket(arguments.control_socket.as_deref())).await
+        }
     }
 }
 
@@ -85,8 +87,9 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     };
     let drain = drain::Drain::new(arguments.pod_uid.clone(), arguments.trusted_keys.iter().cloned().collect());
     let shared = Arc::new(state::Shared::new(arguments.mode.into(), drain));
-    let control = termination::listen(&arguments.control_socket)
-        .map_err(|error| format!("cannot listen on control socket {:?}: {error}", arguments.control_socket))?;
+    let socket = cli::control_socket(arguments.control_socket.as_deref());
+    let control = termination::listen(&socket)
+        .map_err(|error| format!("cannot listen on control socket {socket:?}: {error}; choose another name by --control-socket, here and in the preStop hook"))?;
     let traffic = match arguments.mode {
         Mode::Http | Mode::Tcp => Some(listen::bind(arguments.listen, "traffic").await?),
         Mode::Observe => None,
@@ -107,19 +110,15 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         (Mode::Tcp, Some(traffic)) => {
             start_tcp(traffic, room, tcp::Relay { shared: Arc::clone(&shared), app: app_of(&arguments) });
         }
-        (_, _) => start_observing(app.port(), limits.quiet, Arc::clone(&shared))?,
+        (_, _) => start_observing(&arguments, limits.quiet, Arc::clone(&shared))?,
     }
     tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
     let giving_back = Arc::clone(&shared);
     tokio::spawn(async move { memory::give_back(&giving_back).await });
-    let readiness_url = arguments.readiness_url;
-    tokio::spawn(admin::serve(
-        admin,
-        Arc::new(admin::Admin { shared, app, readiness_url, limits }),
-        Room::new(most.admin),
-    ));
+    let look = readiness::AppLook::new(app, arguments.readiness_url);
+    admin::start(admin, admin::Admin { shared, app: look, limits }, most.admin)?;
     Ok(sidecar)
 }
 
@@ -170,11 +169,12 @@ fn start_tcp(traffic: TcpListener, room: Room, relay: tcp::Relay) {
     });
 }
 
-fn start_observing(port: u16, quiet: Duration, shared: Arc<state::Shared>) -> Result<(), String> {
-    let observer = observe::Observer::new(port, quiet).map_err(|error| {
+fn start_observing(arguments: &Run, quiet: Duration, shared: Arc<state::Shared>) -> Result<(), String> {
+    let rule = observe::judge::Rule { quiet, plaintext: arguments.plaintext };
+    let observer = observe::Observer::new(arguments.upstream.port(), rule).map_err(|error| {
         format!("--mode observe: the kernel does not list TCP connections by sock_diag (inet_diag, tcp_diag): {error}")
     })?;
-    tokio::spawn(Arc::new(observer).run(shared));
+    tokio::spawn(observer.run(shared));
     Ok(())
 }
 

@@ -1,15 +1,49 @@
 //! Whether the app can take a request: its port accepts a connection, or its own readiness URL answers 2xx.
 //!
-//! **Invariant:** asked anew for every probe; a probe is never a request that counts.
+//! **Invariant:** at most one look at a time, and none within [`SHARED`] of the last one, however many probes come; a probe
+//! is never a request that counts.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 /// Longest wait for the app: below the probe's own timeout of 5 s (DESIGN 6).
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long what a look has found is answered to other probes: less than the shortest period of a kubelet's probe, 1 s.
+const SHARED: Duration = Duration::from_millis(500);
+
+/// Looks at the app, for all who ask.
+pub struct AppLook {
+    app: SocketAddr,
+    url: Option<ReadinessUrl>,
+    /// When the last look ended, and what it found. Locked while one is under way, so that others wait for what it finds.
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl AppLook {
+    /// At the app at `app`, or at its own readiness URL.
+    #[must_use]
+    pub fn new(app: SocketAddr, url: Option<ReadinessUrl>) -> Self {
+        Self { app, url, last: Mutex::new(None) }
+    }
+
+    /// Whether the app can take a request, as of at most half a second ago.
+    pub async fn is_ready(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, is_ready)) = *last
+            && at.elapsed() < SHARED
+        {
+            return is_ready;
+        }
+        let is_ready = app_is_ready(self.app, self.url.as_ref()).await;
+        *last = Some((Instant::now(), is_ready));
+        is_ready
+    }
+}
 
 /// A readiness URL of the app: `http://HOST:PORT/PATH` with an address for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +68,7 @@ impl FromStr for ReadinessUrl {
 }
 
 /// Whether the app at `app` is ready, by `url` if there is one.
-pub async fn app_is_ready(app: SocketAddr, url: Option<&ReadinessUrl>) -> bool {
+async fn app_is_ready(app: SocketAddr, url: Option<&ReadinessUrl>) -> bool {
     let asked = async {
         match url {
             None => TcpStream::connect(app).await.is_ok(),
@@ -57,6 +91,22 @@ async fn answers_2xx(url: &ReadinessUrl) -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn probes_that_come_together_share_one_connection_to_the_app() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let look = AppLook::new(listener.local_addr().unwrap(), None);
+        let (first, second, third) = tokio::join!(look.is_ready(), look.is_ready(), look.is_ready());
+        assert!(first && second && third && look.is_ready().await);
+        let mut connections = 0;
+        while tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_ok() {
+            connections += 1;
+        }
+        assert_eq!(connections, 1);
+        drop(listener);
+        tokio::time::sleep(SHARED).await;
+        assert!(!look.is_ready().await, "what was found does not last");
+    }
 
     #[test]
     fn a_readiness_url_is_an_address_and_a_path() {

@@ -5,11 +5,12 @@
 use super::arrivals::Arrivals;
 use super::count::Count;
 use super::drain::{Drain, Refused, millis};
+use super::observe::looks::{Looks, Watched};
 use crate::wire::{self, DrainCommand, InFlightReport, Mode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// The state of one sidecar process.
 pub struct Shared {
@@ -35,8 +36,8 @@ pub struct Shared {
     terminating: watch::Sender<bool>,
     last_call: watch::Sender<bool>,
     closing: watch::Sender<bool>,
-    /// Where the count is observed: asks for a fresh look, and how many there have been.
-    look: (Notify, watch::Sender<u64>),
+    /// Where the count is observed: when a look is due.
+    pub looks: Looks,
 }
 
 /// The statuses that the sidecar itself answers.
@@ -47,13 +48,15 @@ struct Inner {
     arrivals: Arrivals,
     /// The mean gap as it was when the drain began.
     gap_before_drain: Option<Duration>,
+    /// Whether the last probe was told that the pod is ready.
+    last_probe: Option<bool>,
 }
 
 impl Shared {
     /// The state of a process that has just started.
     #[must_use]
     pub fn new(mode: Mode, drain: Drain) -> Self {
-        let inner = Inner { drain, arrivals: Arrivals::new(Instant::now()), gap_before_drain: None };
+        let inner = Inner { drain, arrivals: Arrivals::new(Instant::now()), gap_before_drain: None, last_probe: None };
         Self {
             in_flight: Arc::default(),
             connections: Count::default(),
@@ -62,7 +65,7 @@ impl Shared {
             ignored: AtomicU64::new(0),
             floods: AtomicU64::new(0),
             mode,
-            look: (Notify::new(), watch::Sender::new(0)),
+            looks: Looks::default(),
             inner: Mutex::new(inner),
             ever_drained: AtomicBool::new(false),
             drains: watch::Sender::new(0),
@@ -103,21 +106,19 @@ impl Shared {
     /// Returns when the counts are fresh: at once, unless they are observed.
     pub async fn refresh(&self) {
         if self.mode == Mode::Observe {
-            let mut looks = self.look.1.subscribe();
-            self.look.0.notify_one();
-            // The sender lives as long as `self`: no error is possible.
-            let _ = looks.changed().await;
+            self.looks.fresh().await;
         }
     }
 
-    /// Returns when somebody wants a fresh look.
-    pub async fn refresh_asked(&self) {
-        self.look.0.notified().await;
+    /// As long as the answer lives, observed counts are kept fresh, since something waits for them to change.
+    #[must_use]
+    pub fn watch(&self) -> Watched<'_> {
+        self.looks.watch()
     }
 
-    /// The counts are fresh.
-    pub fn refreshed(&self) {
-        self.look.1.send_modify(|looks| *looks += 1);
+    /// A probe of `/readyz` was answered.
+    pub fn probed(&self, is_ready: bool) {
+        self.lock().last_probe = Some(is_ready);
     }
 
     /// Reads the drain.
@@ -128,29 +129,31 @@ impl Shared {
     /// Whether answers ask clients to go elsewhere.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.ever_drained.load(Ordering::Relaxed) && self.lock().drain.is_draining(Instant::now())
+        self.ever_drained.load(Ordering::Acquire) && self.lock().drain.is_draining(Instant::now())
     }
 
     /// Whether late requests are refused.
     #[must_use]
     pub fn rejects(&self) -> bool {
-        self.ever_drained.load(Ordering::Relaxed) && self.lock().drain.rejects(Instant::now())
+        self.ever_drained.load(Ordering::Acquire) && self.lock().drain.rejects(Instant::now())
     }
 
-    /// Obeys a signed command.
+    /// Obeys a signed command. The signature is checked without the lock, which the traffic needs for each request.
     ///
     /// # Errors
     /// Why it is refused.
     pub fn obey(&self, command: &DrainCommand) -> Result<(), Refused> {
+        let key = self.lock().drain.key_for(command)?;
+        let is_signed = command.is_signed_by(&key);
         let now = Instant::now();
         let mut inner = self.lock();
         let was_draining = inner.drain.is_draining(now);
-        inner.drain.obey(command, now)?;
+        inner.drain.obey_checked(command, is_signed, now)?;
         let begins = !was_draining && inner.drain.is_draining(now);
         if !was_draining {
             inner.gap_before_drain = inner.arrivals.mean_gap(now);
         }
-        self.ever_drained.store(true, Ordering::Relaxed);
+        self.ever_drained.store(true, Ordering::Release);
         drop(inner);
         if begins {
             self.drain_begins();
@@ -182,7 +185,7 @@ impl Shared {
             inner.gap_before_drain = inner.arrivals.mean_gap(now);
         }
         inner.drain.terminate(now);
-        self.ever_drained.store(true, Ordering::Relaxed);
+        self.ever_drained.store(true, Ordering::Release);
         drop(inner);
         if begins {
             self.drain_begins();
@@ -233,6 +236,9 @@ impl Shared {
     }
 
     /// What the sidecar says of itself.
+    ///
+    /// Made on another thread than the traffic's, it is still of one moment: the count is read before the last arrival, which
+    /// is recorded before its request can end. So a report of 0 shows the arrival of every request that has ended by then.
     #[must_use]
     pub fn report(&self) -> InFlightReport {
         let mean_gap_millis = self.mean_gap().map(millis);
@@ -250,6 +256,7 @@ impl Shared {
             mean_gap_millis,
             lease: inner.drain.lease_report(now),
             terminating: inner.drain.terminating_since().is_some(),
+            last_probe: inner.last_probe,
         }
     }
 

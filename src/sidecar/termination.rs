@@ -7,6 +7,8 @@
 //! **Invariant:** nothing on the network begins a termination; nothing is closed before requests have stopped coming, or
 //! the time that the grace period leaves for the drain is nearly over; the app is let go only after the listener.
 
+use super::drain::Drain;
+use super::seldom::Seldom;
 use super::state::Shared;
 use crate::wire::Mode;
 use std::io;
@@ -31,8 +33,16 @@ const FINISHING: Duration = Duration::from_secs(5);
 const FINISHING_PART: u32 = 4;
 /// How long before the app must be let go the two sides of a WebSocket are told.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How long the two hooks may begin apart. A kubelet starts both at once; later means that the sidecar's is missing.
+/// How long the two hooks are expected to begin apart at most. A kubelet starts both at once, but an exec hook waits for
+/// its runtime; later probably means that the sidecar's is missing.
 const HOOKS_APART: Duration = Duration::from_secs(5);
+/// The grace period has begun at most so long before the termination is announced: a caller that came earlier than that
+/// is no hook of this termination, and shortens nothing.
+const LATEST: Duration = Duration::from_secs(10);
+
+static UNANNOUNCED: Seldom = Seldom::new();
+/// Longest wait for a fresh look at what is observed.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long the hook waits for the running sidecar.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -58,20 +68,40 @@ pub enum Drained {
 
 /// Holds the app: returns when it may go.
 ///
-/// Without a termination within 5 s it only waits for silence, at most as long, and closes nothing: a caller on the
-/// network must not be able to end anything.
+/// As long as no termination is announced it only waits for silence, at most as long, and closes nothing: a caller on the
+/// network must not be able to end anything. One that is announced meanwhile is carried out.
 pub async fn wait_drained(shared: &Shared, limits: Limits) -> Drained {
     let called = Instant::now();
     let budget = limits.grace.saturating_sub(RESERVE);
-    let _ = timeout_at((called + HOOKS_APART.min(budget)).into(), shared.terminating()).await;
-    let Some(began) = shared.drain(super::drain::Drain::terminating_since) else {
+    tokio::select! {
+        biased;
+        () = shared.terminating() => {}
+        () = unannounced(shared, limits, called, budget) => {}
+    }
+    let Some(began) = shared.drain(Drain::terminating_since) else { return Drained::NotTerminating };
+    drained(shared, limits, grace_began(called, began), budget).await
+}
+
+/// When the grace period began: with the first of both hooks, but not with a caller that came long before.
+fn grace_began(called: Instant, announced: Instant) -> Instant {
+    announced.checked_sub(LATEST).map_or(announced, |earliest| called.clamp(earliest, announced))
+}
+
+/// Waits for silence where no termination has been announced, from the moment on in which one should have been.
+async fn unannounced(shared: &Shared, limits: Limits, called: Instant, budget: Duration) {
+    let apart = called + HOOKS_APART.min(budget);
+    tokio::time::sleep_until(apart.into()).await;
+    if UNANNOUNCED.is_due() {
         tracing::warn!(
             "wait-drained was called, but nothing has begun a termination: is the sidecar's preStop hook missing?"
         );
-        let _ = timeout_at((called + budget).into(), silence(shared, limits, called)).await;
-        return Drained::NotTerminating;
-    };
-    let leaving = shared.drain(super::drain::Drain::leaving_since).unwrap_or(began);
+    }
+    let _ = timeout_at((called + budget).into(), silence(shared, limits, apart)).await;
+}
+
+/// Carries out a termination whose grace period began at `began`.
+async fn drained(shared: &Shared, limits: Limits, began: Instant, budget: Duration) -> Drained {
+    let leaving = shared.drain(Drain::leaving_since).unwrap_or(began);
     let (last_call, deadline) = (began + budget.saturating_sub(GOODBYE), began + budget);
     let closing = began + budget.saturating_sub(FINISHING.min(budget / FINISHING_PART).max(GOODBYE));
     let in_time = timeout_at(closing.into(), silence(shared, limits, leaving)).await.is_ok();
@@ -93,6 +123,7 @@ pub async fn wait_drained(shared: &Shared, limits: Limits) -> Drained {
 async fn silence(shared: &Shared, limits: Limits, leaving: Instant) {
     let window = quiet_window(shared.mean_gap(), limits.quiet);
     let counts = shared.mode() != Mode::Tcp;
+    let _watched = shared.watch();
     loop {
         if counts {
             shared.in_flight.below(1).await;
@@ -149,6 +180,8 @@ pub async fn hear(listener: UnixListener, shared: &Shared) {
     loop {
         match listener.accept().await {
             Ok((mut caller, _)) => {
+                // What is observed is known as of now, since the gap between requests counts from before.
+                let _ = tokio::time::timeout(FRESH, shared.refresh()).await;
                 tracing::info!("the pod is being terminated");
                 shared.terminate();
                 let _ = caller.write_all(b"ok").await;
@@ -183,6 +216,49 @@ pub async fn announce(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A service with many requests, so that the quiet window is the shortest.
+    fn busy() -> (Shared, Limits) {
+        let drain = Drain::new("pod-1".into(), std::iter::empty().collect());
+        let shared = Shared::new(Mode::Http, drain);
+        shared.arrived(1_000);
+        (shared, Limits { grace: SECOND * 60, quiet: SECOND / 10 })
+    }
+
+    #[tokio::test]
+    async fn a_termination_that_is_announced_late_is_carried_out() {
+        let (shared, limits) = busy();
+        let late = async {
+            tokio::time::sleep(HOOKS_APART + SECOND / 5).await;
+            assert!(!shared.is_closing());
+            shared.terminate();
+        };
+        let (drained, ()) = tokio::join!(wait_drained(&shared, limits), late);
+        assert_eq!(drained, Drained::Clean);
+        assert!(shared.is_closing());
+    }
+
+    #[tokio::test]
+    async fn without_a_grace_period_nothing_is_waited_for() {
+        let (shared, limits) = busy();
+        let none = Limits { grace: Duration::ZERO, ..limits };
+        let began = Instant::now();
+        assert_eq!(wait_drained(&shared, none).await, Drained::NotTerminating);
+        shared.terminate();
+        wait_drained(&shared, none).await;
+        finish(&shared, none).await;
+        assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn the_grace_period_begins_with_the_first_hook_and_not_with_a_caller_long_before() {
+        let called = Instant::now() + SECOND * 100;
+        assert_eq!(grace_began(called, called + SECOND * 6), called);
+        assert_eq!(grace_began(called, called - SECOND * 3), called - SECOND * 3);
+        assert_eq!(grace_began(called, called + SECOND * 40), called + SECOND * 30);
+    }
 
     #[test]
     fn the_quiet_window_follows_the_rate_between_its_bounds() {

@@ -35,5 +35,6 @@ fn row(argument: &Arg) -> String {
     let variable =
         argument.get_env().map(|variable| format!("; or the environment's `{}`", variable.to_string_lossy()));
     let meaning = argument.get_help().unwrap().to_string() + &variable.unwrap_or_default();
-    format!("| `--{} {value}` | {default} | {meaning} |\n", argument.get_long().unwrap())
+    let flag = format!("--{} {value}", argument.get_long().unwrap());
+    format!("| `{}` | {default} | {meaning} |\n", flag.trim_end())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it finds what it does not expect, helpers included")]
 
+mod admin_flood;
 mod authentication;
 mod count;
 mod drain;

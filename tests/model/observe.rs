@@ -179,6 +179,7 @@ fn pod(world: &World, scenario: &Scenario, index: usize) -> machine::Pod {
         scheduled: !pod.homeless,
         ready: pod.ready,
         terminating: pod.terminating,
+        told_unready: false,
         in_slices: pod.in_any(),
         last_endpoint,
         drain: if asked(world, pod) { drain(pod) } else { Drain::Open },

@@ -72,6 +72,9 @@ fn why_not_serving(facts: &Facts, pod: &PodFacts, view: &Pod) -> Option<String> 
             reason(facts, &pod.pod).map_or_else(String::new, |reason| format!(": {reason}"))
         ));
     }
+    if view.told_unready {
+        return Some(format!("{} has just told the kubelet that it is not ready", view.name));
+    }
     let service = endpoints::missing_in(&facts.surroundings, pod)?;
     Some(format!("Service {service} does not show {} ready yet", view.name))
 }

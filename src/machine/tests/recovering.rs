@@ -106,6 +106,11 @@ fn detached_pods_go_back_in_the_measured_order() {
         ("then it is Ready again", restoring(Draining, old().detached().unready(), replacement()), "wait"),
         ("in the slices too", restoring(Draining, Pod { in_slices: false, ..old().detached() }, replacement()), "wait"),
         (
+            "a lease that has just ended may yet take it out of the slices",
+            restoring(Draining, Pod { told_unready: true, ..old().detached() }, replacement()),
+            "wait",
+        ),
+        (
             "a silent sidecar may hold a lease yet",
             restoring(Draining, old().detached().silent(false), replacement()),
             "wait",
@@ -120,6 +125,11 @@ fn detached_pods_go_back_in_the_measured_order() {
             "not one that the workload needs since it was scaled up",
             putting_back(old().detached(), replacement().draining(1)).target(Target::Same { replicas: 3 }),
             "release c",
+        ),
+        (
+            "not drained while one that is back may yet go out of the slices",
+            putting_back(Pod { told_unready: true, ..old().detached() }, Pod { expendable: true, ..replacement() }),
+            "wait",
         ),
         (
             "not drained while too few others serve",

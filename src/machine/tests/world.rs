@@ -80,6 +80,7 @@ pub fn pod(name: &str, role: Role) -> Pod {
         leaving: false,
         scheduled: true,
         ready: true,
+        told_unready: false,
         terminating: false,
         in_slices: true,
         last_endpoint: false,

@@ -8,67 +8,56 @@
 //! client to leave, and nothing closes.
 
 pub mod judge;
+pub mod looks;
+mod rate;
 mod sock_diag;
 
 use super::count::Share;
 use super::state::Shared;
-use judge::Connection;
-use std::collections::HashMap;
+use judge::{Connection, Rule};
+use rate::Received;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// How often the list is read; a report reads it anew besides.
-const EVERY: Duration = Duration::from_millis(100);
+use std::sync::Arc;
+use std::time::Instant;
 
 /// What looks at the app's connections.
 pub struct Observer {
     port: u16,
-    quiet: Duration,
-    state: Mutex<State>,
-}
-
-struct State {
+    rule: Rule,
     kernel: sock_diag::Kernel,
-    /// Segments with data that each connection had received, by its cookie.
-    received: HashMap<[u8; 8], u32>,
-    failing: bool,
+    received: Received,
+    looked: Instant,
+    is_failing: bool,
 }
 
 impl Observer {
-    /// One of the app's port `port`; a connection must have been still for `quiet` to be idle.
+    /// One of the app's port `port`; `rule` says which connections are idle.
     ///
     /// # Errors
     /// The kernel does not tell, and why.
-    pub fn new(port: u16, quiet: Duration) -> io::Result<Self> {
+    pub fn new(port: u16, rule: Rule) -> io::Result<Self> {
         let mut kernel = sock_diag::Kernel::open()?;
         kernel.connections(port)?;
-        Ok(Self { port, quiet, state: Mutex::new(State { kernel, received: HashMap::new(), failing: false }) })
+        Ok(Self { port, rule, kernel, received: Received::default(), looked: Instant::now(), is_failing: false })
     }
 
-    /// Looks as long as the process runs.
-    pub async fn run(self: Arc<Self>, shared: Arc<Shared>) {
+    /// Looks whenever it is due, as long as the process runs.
+    pub async fn run(mut self, shared: Arc<Shared>) {
         let in_flight = Share::new(&shared.in_flight);
-        loop {
-            self.look(&shared, &in_flight);
-            shared.refreshed();
-            // Nobody who asks from now on has seen this look.
-            let _ = tokio::time::timeout(EVERY, shared.refresh_asked()).await;
-        }
+        shared.looks.run(&shared, || self.look(&shared, &in_flight)).await;
     }
 
-    fn look(&self, shared: &Shared, in_flight: &Share<'_>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.kernel.connections(self.port) {
+    fn look(&mut self, shared: &Shared, in_flight: &Share<'_>) {
+        match self.kernel.connections(self.port) {
             Ok(connections) => {
-                state.failing = false;
-                let busy = connections.iter().filter(|connection| judge::is_busy(connection, self.quiet)).count();
+                self.is_failing = false;
+                let busy = connections.iter().filter(|connection| judge::is_busy(connection, self.rule)).count();
                 in_flight.set(busy as u64);
-                shared.arrived(state.arrivals(&connections));
+                self.count_arrivals(shared, &connections);
             }
             // The count stays as it was, and nothing looks quiet.
             Err(error) => {
-                if !std::mem::replace(&mut state.failing, true) {
+                if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::warn!(%error, "the kernel does not tell the app's connections: none of them counts as idle");
                 }
                 in_flight.raise_to(1);
@@ -76,19 +65,12 @@ impl Observer {
             }
         }
     }
-}
 
-impl State {
-    /// Connections that have received something since the last look.
-    fn arrivals(&mut self, connections: &[Connection]) -> u64 {
-        let before = std::mem::take(&mut self.received);
-        let mut arrivals = 0;
-        for connection in connections {
-            if before.get(&connection.cookie).copied().unwrap_or(0) != connection.segments_received {
-                arrivals += 1;
-            }
-            self.received.insert(connection.cookie, connection.segments_received);
+    fn count_arrivals(&mut self, shared: &Shared, connections: &[Connection]) {
+        let now = Instant::now();
+        let since = now.duration_since(std::mem::replace(&mut self.looked, now));
+        if let Some(arrived) = self.received.arrivals(connections, since) {
+            shared.arrived_at(now.checked_sub(arrived.last_ago).unwrap_or(now), arrived.count);
         }
-        arrivals
     }
 }

@@ -98,7 +98,7 @@ fn read(response: &InetResponse) -> Option<Connection> {
         unread: header.recv_queue,
         unconfirmed: header.send_queue,
         segments_received: info.data_segs_in,
-        segments_sent: info.data_segs_out,
+        bytes_confirmed: info.bytes_acked,
         sent_ago: Duration::from_millis(info.last_data_sent.into()),
         received_ago: Duration::from_millis(info.last_data_recv.into()),
     })

@@ -199,6 +199,7 @@ impl State {
             mean_gap_millis: Some(10),
             lease,
             terminating: false,
+            last_probe: None,
         }
     }
 }

@@ -265,6 +265,7 @@ async fn readiness_follows_the_app() {
     let world = world().await;
     assert_eq!(world.get("/readyz").await.0, 200);
     let world = world.without_app().await;
+    world.last_look_is_old().await;
     assert_eq!(world.get("/readyz").await.0, 503);
     assert_eq!(world.get("/livez").await.0, 200);
 }
@@ -282,5 +283,6 @@ async fn readiness_follows_the_apps_own_url_if_there_is_one() {
         };
         let ((answered, _), ()) = tokio::join!(world.get("/readyz"), answering);
         assert_eq!(answered, status);
+        world.last_look_is_old().await;
     }
 }

@@ -67,7 +67,7 @@ fn the_edge_to_zero_reaches_a_waiting_client_within_five_milliseconds() {
         app.set_nodelay(true).unwrap();
         assert_eq!(read_to(app, "\r\n\r\n"), GET);
         ask(&mut poll, "/v1/in-flight?below=1&waitSeconds=20");
-        // The sidecar has one thread and serves in turn: when this is answered, the poll waits.
+        // The admin port has one thread and serves in turn: when this is answered, the poll waits.
         ask(&mut live, "/livez");
         read_to(&mut live, "ok\n");
         let began = Instant::now();

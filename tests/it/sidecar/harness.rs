@@ -117,6 +117,11 @@ impl World {
         (head[9..12].parse().unwrap(), body.to_owned())
     }
 
+    /// After this, what a probe of `/readyz` found before is not answered any more.
+    pub async fn last_look_is_old(&self) {
+        tokio::time::sleep(Duration::from_millis(550)).await;
+    }
+
     pub async fn get(&self, path: &str) -> (u16, String) {
         self.admin("GET", path, b"").await
     }

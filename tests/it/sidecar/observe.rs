@@ -56,6 +56,57 @@ async fn a_request_counts_from_its_bytes_until_its_answer_has_been_still_for_the
 }
 
 #[tokio::test]
+async fn bytes_of_the_app_that_are_no_answer_hide_no_request() {
+    let world = world().await;
+    let (mut client, mut app) = pair(&world).await;
+    // As in TLS 1.3: a greeting, the app's part of the handshake, then the client's end of it and its first request in one.
+    client.send(GET).await;
+    app.expect(GET).await;
+    app.send(OK).await;
+    client.expect(OK).await;
+    client.send(GET).await;
+    app.expect(GET).await;
+    // Session tickets: in the same tick of the kernel's clock, or in a later one.
+    for later in [Duration::ZERO, Duration::from_millis(50)] {
+        tokio::time::sleep(later).await;
+        app.send("a ticket").await;
+        client.expect("a ticket").await;
+        for _ in 0..8 {
+            tokio::time::sleep(QUIET / 4).await;
+            assert_eq!(world.report().await.in_flight, 1, "its request has no answer yet");
+        }
+    }
+    app.send(&"x".repeat(20_000)).await;
+    client.expect(&"x".repeat(20_000)).await;
+    reports(&world, 0).await;
+}
+
+/// What all threads of a process have run so far.
+fn ran(pid: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanos = |task: std::io::Result<std::fs::DirEntry>| -> u64 {
+        let text = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    };
+    Duration::from_nanos(tasks.map(nanos).sum())
+}
+
+#[test]
+fn it_costs_nothing_while_nothing_asks() {
+    const WHILE: Duration = Duration::from_secs(4);
+    let app = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = super::process::Program::start(app.local_addr().unwrap(), &["--mode", "observe"]);
+    program.report();
+    std::thread::sleep(Duration::from_millis(200));
+    let before = ran(program.pid());
+    std::thread::sleep(WHILE);
+    let ran = ran(program.pid()).saturating_sub(before);
+    println!("idle in observe mode: {ran:?} of {WHILE:?}");
+    // A twentieth of a percent of a core.
+    assert!(ran <= WHILE / 2_000, "{ran:?} of {WHILE:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_takes_is_in_flight_also_when_the_app_has_closed() {
     let world = world().await;
     let (mut client, mut app) = pair(&world).await;

@@ -127,6 +127,30 @@ async fn the_hook_reaches_the_running_program_and_fails_without_one() {
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("no sidecar listens"));
 }
 
+#[tokio::test]
+async fn the_hook_finds_the_sidecar_of_its_own_pod_where_pods_share_a_network_namespace() {
+    let app = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let mut pods = Vec::new();
+    for _ in 0..2 {
+        let uid = wire::random_id();
+        let arguments = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.2:0", "--grace-seconds=0", "--upstream"];
+        let mut child = program().env("POD_UID", &uid).args(arguments).arg(&app).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let started = soon("the start", lines.next_line()).await.unwrap().unwrap();
+        let admin: SocketAddr = started.split_once("admin=").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        pods.push((child, lines, admin, uid));
+    }
+    let hook = program().arg("terminating").env("POD_UID", &pods[1].3).output();
+    let told = soon("the hook", hook).await.unwrap();
+    assert!(told.status.success(), "{told:?}");
+    for (pod, is_told) in pods.iter().zip([false, true]) {
+        let mut asking = Peer::new(TcpStream::connect(pod.2).await.unwrap());
+        asking.send("GET /v1/in-flight HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let report = String::from_utf8(asking.rest().await).unwrap();
+        assert!(report.contains(&format!("\"terminating\":{is_told}")), "{report}");
+    }
+}
+
 #[test]
 fn a_restart_in_mid_drain_shows_and_the_new_process_obeys_nothing_that_was_meant_for_the_old() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

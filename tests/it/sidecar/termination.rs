@@ -72,7 +72,9 @@ async fn a_terminating_pod_is_ready_even_under_a_lease_that_it_had() {
     world.sidecar.shared.terminate();
     assert_eq!(world.get("/readyz").await.0, 200);
     assert!(world.report().await.terminating);
-    assert_eq!(world.without_app().await.get("/readyz").await.0, 503, "but not without its app");
+    let world = world.without_app().await;
+    world.last_look_is_old().await;
+    assert_eq!(world.get("/readyz").await.0, 503, "but not without its app");
 }
 
 #[tokio::test]
