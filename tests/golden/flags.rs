@@ -29,7 +29,14 @@ fn table() -> String {
 fn row(argument: &Arg) -> String {
     let values: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
     let names = argument.get_value_names().unwrap_or_default().join(" ");
-    let value = if values.is_empty() { names } else { values.join("\\|") };
+    let value = if !argument.get_action().takes_values() {
+        // Such a flag has names and values too, which are not given.
+        String::new()
+    } else if values.is_empty() {
+        names
+    } else {
+        values.join("\\|")
+    };
     let default = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<String>();
     let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
     let variable =
