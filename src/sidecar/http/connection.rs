@@ -85,6 +85,7 @@ pub async fn serve(client: TcpStream, relay: &Arc<Relay>) {
     open.raise_to(1);
     let (_charge, seat) = (relay.shared.quota.charge(CONNECTION), relay.shared.idle.sit());
     socket::prepare(&client);
+    socket::limit_unsent(&client);
     let mut connection = Connection::new(&client, relay, &seat);
     let end = connection.run().await;
     // Of the others nothing more is wanted, while they wait for the client to close.

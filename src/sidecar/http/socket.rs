@@ -48,13 +48,17 @@ pub fn peek(stream: &TcpStream) -> Peek {
 }
 
 /// Options of every connection. A failure costs latency, not correctness, so it is not reported.
-///
-/// The kernel takes little that the peer has no room for yet. So it wakes a writer whenever the peer has taken some, and not
-/// only when a third of a queue of megabytes is free: a slow reader is not mistaken for one that stands still.
 pub fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
     let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
+/// From now on the kernel takes little that the client has no room for yet.
+///
+/// So it wakes a writer whenever the client has taken some, and not only when a third of a queue of megabytes is free: a
+/// slow reader is not mistaken for one that stands still. Without it such a one is given up sooner.
+pub fn limit_unsent(client: &TcpStream) {
+    let _ = SockRef::from(client).set_tcp_notsent_lowat(UNSENT);
 }
 
 /// Whether there may be something to read (bytes, the end, an error), as far as the last look at all sockets has shown:
