@@ -38,7 +38,7 @@ fmt: ## format the sources
 
 lint: ## formatting, clippy behind every wall of features, shell scripts
 	cargo fmt --check
-	@for wall in "--lib --no-default-features" "--lib --bins --test ledger --no-default-features --features sidecar" "--all-targets" \
+	@for wall in "--lib --no-default-features" "--lib --bins --test ledger --test attacks --no-default-features --features sidecar" "--all-targets" \
 	  "--lib --example flow --features client" "--lib --features http-api" "--lib --bins --features controller" "--lib --bins --features cli" \
 	  "--all-targets $(all),planted"; do \
 	  echo "cargo clippy $$wall"; \
@@ -73,7 +73,7 @@ it: ## integration against a real kube-apiserver, booted for it
 cluster-test: ## the local cluster itself: two side by side, one of three nodes, broken on purpose; nothing stays
 	tests/cluster/selftest
 
-sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, beside nginx and haproxy, fuzzed; 90 s
+sidecar-suites: ## the sidecar before h2spec, h2load, slowhttptest, smugglex, beside nginx and haproxy, fuzzed, attacked in 64 MiB; 150 s
 	tests/suites/run
 
 chart-test: ## the chart on a real node with a real helm: installed, upgraded in mid-restart, uninstalled

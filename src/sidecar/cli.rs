@@ -88,7 +88,7 @@ pub struct Run {
     /// How long a connection to the app is kept idle; must be below the app's own limit.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(..=600_000))]
     pub upstream_idle_millis: u32,
-    /// Most client connections at a time; by default as many as the limit of open files allows, with one to the app each.
+    /// Most client connections at a time; by default as many as memory and the limit of open files allow, with one to the app each.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
     /// A path whose requests (HTTP/1.1) neither count nor hold up a drain, such as /metrics; may be given several times.
@@ -104,12 +104,19 @@ pub struct Run {
     /// Longest time for a client to take nothing of an answer that waits for it, or (HTTP/1.1) to send nothing of a body.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub stall_timeout_seconds: u32,
+    /// Longest time for a client connection to be idle, without a request in flight; then it is closed. Not in `tcp` mode.
+    #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub idle_timeout_seconds: u32,
+    /// Memory that this process may use; by default the limit of its control group, which is that of its container.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..))]
+    pub memory_limit_mib: Option<u32>,
     /// Most requests at a time on one connection of HTTP/2.
-    #[arg(long, value_name = "COUNT", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub http2_max_streams: u32,
-    /// Most bytes of one body of HTTP/2 that may be on their way through, in each direction: the window of a stream.
-    #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(16..=16_384))]
-    pub http2_window_kib: u32,
+    /// Most bytes of one body of HTTP/2 that may be on their way through, in each direction: the window of a stream; by default
+    /// 64, or less where memory is limited to less than 152 MiB.
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(16..=16_384))]
+    pub http2_window_kib: Option<u32>,
     /// In `observe` mode: the app's port never speaks TLS. Otherwise a connection counts as busy until the app has sent more on
     /// it than a handshake.
     #[arg(long)]

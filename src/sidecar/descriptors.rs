@@ -29,6 +29,12 @@ impl Room {
         self.0.available_permits() == 0
     }
 
+    /// Room for one more, if there is any now.
+    #[must_use]
+    pub fn try_one(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+
     /// Room for one more, as soon as there is; given back when it is dropped. None: never again.
     pub async fn one(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.0).acquire_owned().await.ok()

@@ -1,11 +1,12 @@
 //! The listener of the traffic port.
 //!
 //! **Invariant:** it closes only when told to, and then takes every connection first whose client may believe that it
-//! stands: a listener closed over its queue, or in the midst of a handshake, resets them. It takes no connection that there
-//! are no descriptors for: those wait with the kernel, and whoever is being served goes on.
+//! stands: a listener closed over its queue, or in the midst of a handshake, resets them. It serves no connection that there
+//! is no place for: one waits here, the others with the kernel, and those that are being served go on.
 
 use super::count::Share;
 use super::descriptors::Room;
+use super::quota::CONNECTION;
 use super::seldom::Seldom;
 use super::state::Shared;
 use crate::sockets;
@@ -18,6 +19,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// How long handshakes may take that are under way when the listener is to close: a round trip to the client.
 const HANDSHAKES: Duration = Duration::from_millis(200);
+
+/// How long one that was told to leave may take before another is told.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 static FULL: Seldom = Seldom::new();
 static REFUSED: Seldom = Seldom::new();
@@ -35,12 +39,16 @@ pub async fn serve(
     let open = Share::new(&shared.listeners);
     open.raise_to(1);
     let mut closing = shared.closing();
+    let mut next = None;
     tokio::select! {
-        () = accept(&listener, room, &start) => {}
+        () = accept(&listener, room, shared, &mut next, &start) => {}
         _ = closing.wait_for(|closing| *closing) => {}
     }
     if refuse_new(&listener).is_ok() {
-        let _ = tokio::time::timeout(HANDSHAKES, accept(&listener, room, &start)).await;
+        let _ = tokio::time::timeout(HANDSHAKES, accept(&listener, room, shared, &mut next, &start)).await;
+    }
+    if let Some(client) = next {
+        start(client, None);
     }
     let listener = listener.into_std()?;
     while let Ok((client, _)) = listener.accept() {
@@ -66,17 +74,53 @@ fn refuse_new(listener: &TcpListener) -> io::Result<()> {
     ])
 }
 
-async fn accept(listener: &TcpListener, room: &Room, start: &impl Fn(TcpStream, Option<OwnedSemaphorePermit>)) {
+/// `next`: a client that has been accepted and waits for its place.
+async fn accept(
+    listener: &TcpListener,
+    room: &Room,
+    shared: &Shared,
+    next: &mut Option<TcpStream>,
+    start: &impl Fn(TcpStream, Option<OwnedSemaphorePermit>),
+) {
     loop {
-        if room.is_full() && FULL.is_due() {
+        if next.is_none() {
+            match listener.accept().await {
+                Ok((client, _)) => *next = Some(client),
+                Err(error) => wait_out(&error).await,
+            }
+        }
+        if next.is_some() {
+            let place = find_place(room, shared).await;
+            if let Some(client) = next.take() {
+                start(client, Some(place));
+            }
+        }
+    }
+}
+
+/// A place for one that waits: free, or of a connection that is idle, or as soon as one ends. The one that is to leave may
+/// turn out to have a request after all: then another is asked.
+async fn find_place(room: &Room, shared: &Shared) -> OwnedSemaphorePermit {
+    let idle = &shared.idle;
+    loop {
+        if shared.quota.fits(CONNECTION)
+            && let Some(place) = room.try_one()
+        {
+            idle.set_full(false);
+            return place;
+        }
+        let full = !idle.make_place();
+        idle.set_full(full);
+        if full && FULL.is_due() {
             tracing::warn!(
-                "as many client connections as --max-connections or the limit of open files allows: further ones wait until one ends"
+                "as many client connections as --max-connections, the limit of memory or that of open files allows, and none is idle: further ones wait until one ends"
             );
         }
-        let one = room.one().await;
-        match listener.accept().await {
-            Ok((client, _)) => start(client, one),
-            Err(error) => wait_out(&error).await,
+        if !shared.quota.fits(CONNECTION) {
+            shared.quota.has_changed().await;
+        } else if let Ok(Some(place)) = tokio::time::timeout(ASK_AGAIN, room.one()).await {
+            idle.set_full(false);
+            return place;
         }
     }
 }

@@ -30,6 +30,11 @@ pub fn page(shared: &Shared) -> String {
     metric(&mut page, "own_answers_total", "counter", "Requests that the sidecar itself answered.", &borrowed(&own));
     let floods = shared.floods.load(Ordering::Relaxed);
     metric(&mut page, "http2_floods_total", "counter", "HTTP/2 connections closed for a flood.", &[("", floods)]);
+    let quota = &shared.quota;
+    metric(&mut page, "memory_charged_bytes", "gauge", "Memory charged to clients.", &[("", quota.held())]);
+    metric(&mut page, "memory_budget_bytes", "gauge", "Most that may be charged to clients.", &[("", quota.limit())]);
+    let given_up = "Connections, requests and streams refused or given up for want of memory.";
+    metric(&mut page, "refused_for_memory_total", "counter", given_up, &[("", quota.refused())]);
     metric(
         &mut page,
         "lease_remaining_milliseconds",

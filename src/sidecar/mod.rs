@@ -10,12 +10,14 @@
 pub mod admin;
 pub mod app;
 pub mod arrivals;
+pub mod cgroup;
 pub mod cli;
 pub mod count;
 pub mod descriptors;
 pub mod drain;
 pub mod http;
 pub mod http2;
+pub mod idle;
 pub mod ignored;
 pub mod listen;
 pub mod memory;
@@ -23,6 +25,7 @@ pub mod metrics;
 pub mod observe;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod quota;
 pub mod readiness;
 pub mod seldom;
 pub mod state;
@@ -86,7 +89,9 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         quiet: millis(arguments.quiet_millis),
     };
     let drain = drain::Drain::new(arguments.pod_uid.clone(), arguments.trusted_keys.iter().cloned().collect());
-    let shared = Arc::new(state::Shared::new(arguments.mode.into(), drain));
+    let memory = arguments.memory_limit_mib.map(|mib| u64::from(mib) << 20).or_else(cgroup::memory_limit);
+    let shared = state::Shared::new(arguments.mode.into(), drain).with_quota(quota::Quota::new(memory));
+    let shared = Arc::new(shared);
     let socket = cli::control_socket(arguments.control_socket.as_deref());
     let control = termination::listen(&socket)
         .map_err(|error| format!("cannot listen on control socket {socket:?}: {error}; choose another name by --control-socket, here and in the preStop hook"))?;
@@ -104,15 +109,20 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     };
     let app = arguments.upstream;
     let most = descriptors::limits();
-    let room = Room::new(arguments.max_connections.map_or(most.clients, |count| count as usize));
+    let clients = most.clients.min(shared.quota.connections());
+    let clients = arguments.max_connections.map_or(clients, |count| count as usize);
+    let room = Room::new(clients);
     match (arguments.mode, traffic) {
-        (Mode::Http, Some(traffic)) => start_http(traffic, room, http_relay(&arguments, Arc::clone(&shared))),
+        (Mode::Http, Some(traffic)) => {
+            let idle_timeout = Duration::from_secs(arguments.idle_timeout_seconds.into());
+            start_http(traffic, room, http_relay(&arguments, clients, Arc::clone(&shared)), idle_timeout);
+        }
         (Mode::Tcp, Some(traffic)) => {
             start_tcp(traffic, room, tcp::Relay { shared: Arc::clone(&shared), app: app_of(&arguments) });
         }
         (_, _) => start_observing(&arguments, limits.quiet, Arc::clone(&shared))?,
     }
-    tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
+    tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, memory, connections = clients, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
     let giving_back = Arc::clone(&shared);
@@ -127,20 +137,24 @@ fn app_of(arguments: &Run) -> app::App {
     app::App::new(arguments.upstream, arguments.app_source, patience)
 }
 
-fn http_relay(arguments: &Run, shared: Arc<state::Shared>) -> http::connection::Relay {
+fn http_relay(arguments: &Run, clients: usize, shared: Arc<state::Shared>) -> http::connection::Relay {
     let stall = Duration::from_secs(arguments.stall_timeout_seconds.into());
+    let window = arguments.http2_window_kib.map_or(shared.quota.window(), |kib| kib * 1024);
     http::connection::Relay {
         shared,
         pool: http::pool::Pool::new(app_of(arguments), millis(arguments.upstream_idle_millis)),
         ignored: ignored::Ignored::new(arguments.ignore_path.clone(), arguments.ignore_user_agent.clone()),
+        tunnels: Room::new((clients / 4 * 3).max(1)),
         head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
         stall,
-        http2: http2::Limits { streams: arguments.http2_max_streams, window: arguments.http2_window_kib * 1024, stall },
+        http2: http2::Limits { streams: arguments.http2_max_streams, window, stall },
     }
 }
 
-fn start_http(traffic: TcpListener, room: Room, relay: http::connection::Relay) {
+fn start_http(traffic: TcpListener, room: Room, relay: http::connection::Relay, idle_timeout: Duration) {
     let relay = Arc::new(relay);
+    let sweeping = Arc::clone(&relay.shared);
+    tokio::spawn(async move { sweeping.idle.sweep(idle_timeout).await });
     let expiring = Arc::clone(&relay);
     tokio::spawn(async move { expiring.pool.expire().await });
     tokio::spawn(async move {

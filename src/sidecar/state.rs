@@ -5,7 +5,9 @@
 use super::arrivals::Arrivals;
 use super::count::Count;
 use super::drain::{Drain, Refused, millis};
+use super::idle;
 use super::observe::looks::{Looks, Watched};
+use super::quota::Quota;
 use crate::wire::{self, DrainCommand, InFlightReport, Mode};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,10 @@ pub struct Shared {
     pub ignored: AtomicU64,
     /// HTTP/2 connections that were closed for a flood of frames that carry no request.
     pub floods: AtomicU64,
+    /// Bytes that clients may make this process hold.
+    pub quota: Arc<Quota>,
+    /// Client connections that could be closed.
+    pub idle: Arc<idle::Table>,
     /// How traffic is understood.
     mode: Mode,
     inner: Mutex<Inner>,
@@ -64,6 +70,8 @@ impl Shared {
             own_answers: Default::default(),
             ignored: AtomicU64::new(0),
             floods: AtomicU64::new(0),
+            quota: Arc::new(Quota::new(None)),
+            idle: Arc::default(),
             mode,
             looks: Looks::default(),
             inner: Mutex::new(inner),
@@ -73,6 +81,12 @@ impl Shared {
             last_call: watch::Sender::new(false),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// The same with another budget than that of a process without a limit.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        Self { quota: Arc::new(quota), ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

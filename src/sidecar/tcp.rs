@@ -8,6 +8,7 @@ use super::count::Share;
 use super::http::buffer::Buffer;
 use super::http::connection::End;
 use super::http::{socket, tunnel};
+use super::quota::CONNECTION;
 use super::state::Shared;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -24,6 +25,7 @@ pub struct Relay {
 pub async fn serve(client: TcpStream, relay: &Relay) {
     let (open, in_flight) = (Share::new(&relay.shared.connections), Share::new(&relay.shared.in_flight));
     open.raise_to(1);
+    let _charge = relay.shared.quota.charge(CONNECTION);
     relay.shared.arrived(in_flight.raise_to(1));
     socket::prepare(&client);
     if relay.shared.rejects() {
@@ -33,13 +35,14 @@ pub async fn serve(client: TcpStream, relay: &Relay) {
         return socket::reset(client);
     };
     socket::prepare(&app);
-    match tunnel::run(&client, &app, &mut Buffer::default(), &mut Buffer::default(), None).await {
+    let (mut inbound, mut outbound) = (Buffer::new(&relay.shared.quota), Buffer::new(&relay.shared.quota));
+    match tunnel::run(&client, &app, &mut inbound, &mut outbound, None).await {
         End::CutShort => {
             socket::reset(client);
             socket::reset(app);
         }
         // What the app said last may still be on its way to the client, which may still send.
         End::Answered => socket::close_after_answer(client).await,
-        End::Gone | End::Http2 => drop((client, app)),
+        End::Gone | End::Refused | End::Http2 => drop((client, app)),
     }
 }

@@ -21,39 +21,25 @@ async fn answered(client: &mut TcpStream) {
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// In either relaying mode: `tcp` has the same two sockets for each client.
-async fn exhausted(mode: &str) {
+/// A hundred clients that have all asked for something, in either relaying mode: `tcp` has the same two sockets for each.
+async fn crowd(mode: &str) -> (Sidecar, Vec<TcpStream>) {
     let app = App::start().await;
     let sidecar = Sidecar::with_files(app.address, &["--mode", mode], Some(FILES)).await;
     let mut clients = Vec::new();
     for _ in 0..100 {
-        clients.push(TcpStream::connect(sidecar.traffic).await.unwrap());
+        let mut client = TcpStream::connect(sidecar.traffic).await.unwrap();
+        send(&mut client, "/later").await;
+        clients.push(client);
     }
     becomes("as many as fit are taken", async || sidecar.metric("connections").await == TAKEN).await;
-    // All at once, each with a connection to the app.
-    for client in &mut clients {
-        send(client, "/later").await;
-    }
-    let taken = &mut clients[..usize::try_from(TAKEN).unwrap()];
-    let (ticks, lines) = (sidecar.ticks(), sidecar.log_lines());
-    for client in taken.iter_mut() {
-        answered(client).await;
-        send(client, "/later").await;
-    }
-    assert_eq!(sidecar.get("/readyz").await.0, 200, "probes, reports and drains have descriptors of their own");
-    assert_eq!(sidecar.get("/v1/in-flight").await.0, 200);
-    for client in taken.iter_mut() {
-        answered(client).await;
-    }
-    assert!(sidecar.ticks() - ticks < 100, "it spins");
-    assert!(sidecar.log_lines() - lines < 5, "it floods its log");
-    // As connections end, those that wait are served, to the last.
-    let waited = clients.split_off(usize::try_from(TAKEN).unwrap());
-    drop(clients);
-    for mut client in waited {
-        answered(&mut client).await;
-    }
+    becomes("it says that it is full", async || sidecar.get("/readyz").await.0 == 503).await;
+    assert_eq!(sidecar.get("/v1/in-flight").await.0, 200, "reports and drains have descriptors of their own");
+    (sidecar, clients)
+}
+
+async fn recovers(sidecar: &Sidecar) {
     soon("it recovers", sidecar.is_empty()).await;
+    assert_eq!(sidecar.get("/readyz").await.0, 200);
     tokio::time::timeout(Duration::from_secs(5), async {
         let mut client = TcpStream::connect(sidecar.traffic).await.unwrap();
         send(&mut client, "/").await;
@@ -64,11 +50,34 @@ async fn exhausted(mode: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_few_open_files_nothing_spins_or_falls_and_the_admin_port_answers() {
-    exhausted("http").await;
+async fn with_few_open_files_all_are_served_as_idle_ones_make_room_and_nothing_spins() {
+    let (sidecar, mut clients) = crowd("http").await;
+    let (ticks, lines) = (sidecar.ticks(), sidecar.log_lines());
+    // Those that have their answer stay where they are: they are closed for those that wait.
+    for client in &mut clients {
+        answered(client).await;
+    }
+    assert!(sidecar.ticks() - ticks < 100, "it spins");
+    assert!(sidecar.log_lines() - lines < 5, "it floods its log");
+    drop(clients);
+    recovers(&sidecar).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_in_tcp_mode() {
-    exhausted("tcp").await;
+async fn in_tcp_mode_where_none_is_known_to_be_idle_all_are_served_as_others_end() {
+    let (sidecar, mut clients) = crowd("tcp").await;
+    let (ticks, lines) = (sidecar.ticks(), sidecar.log_lines());
+    let waited = clients.split_off(usize::try_from(TAKEN).unwrap());
+    for client in &mut clients {
+        answered(client).await;
+        send(client, "/").await;
+        answered(client).await;
+    }
+    assert!(sidecar.ticks() - ticks < 100, "it spins");
+    assert!(sidecar.log_lines() - lines < 5, "it floods its log");
+    drop(clients);
+    for mut client in waited {
+        answered(&mut client).await;
+    }
+    recovers(&sidecar).await;
 }

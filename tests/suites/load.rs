@@ -34,5 +34,6 @@ async fn h2load_gets_every_answer_and_memory_comes_back() {
     }
     let settled = settled.expect("two rounds");
     becomes("memory is back", async || sidecar.resident_kib() <= settled + GROWTH_KIB).await;
-    println!("h2load: {} requests, {settled} KiB, then {} KiB", 4 * REQUESTS, sidecar.resident_kib());
+    let (requests, now, peak) = (4 * REQUESTS, sidecar.resident_kib(), sidecar.peak_kib());
+    println!("h2load: {requests} requests, {settled} KiB, then {now} KiB, at most {peak} KiB");
 }

@@ -96,7 +96,8 @@ impl Port {
         let shared = &self.admin.shared;
         let is_cordoned =
             || shared.drain(|drain| drain.is_cordoned(Instant::now()) && drain.terminating_since().is_none());
-        let is_ready = !is_cordoned() && self.admin.app.is_ready().await;
+        let is_full = shared.idle.is_full();
+        let is_ready = !is_cordoned() && !is_full && self.admin.app.is_ready().await;
         // A lease that began during the look counts: its report must not be followed by an answer of before.
         let is_cordoned = is_cordoned();
         shared.probed(is_ready && !is_cordoned);
@@ -104,6 +105,11 @@ impl Port {
             text(StatusCode::SERVICE_UNAVAILABLE, "a drain lease is in force\n")
         } else if is_ready {
             text(StatusCode::OK, "ok\n")
+        } else if is_full {
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "as many client connections as fit, and none of them is idle: see --max-connections and the limits of memory and open files\n",
+            )
         } else {
             text(StatusCode::SERVICE_UNAVAILABLE, "the app is not ready\n")
         }

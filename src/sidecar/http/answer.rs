@@ -19,6 +19,8 @@ pub enum Answer {
     BadGateway(&'static str),
     /// The pod is draining and refuses late requests.
     Draining,
+    /// There is no memory for it, or too many tunnels are open.
+    Overloaded,
 }
 
 impl From<Malformed> for Answer {
@@ -39,7 +41,7 @@ impl Answer {
             Self::Timeout => 408,
             Self::TooLarge => 431,
             Self::BadGateway(_) => 502,
-            Self::Draining => 503,
+            Self::Draining | Self::Overloaded => 503,
         }
     }
 
@@ -49,6 +51,7 @@ impl Answer {
             Self::Timeout => "the request took too long to arrive",
             Self::TooLarge => "the head of the request is too large",
             Self::Draining => "this pod is being restarted",
+            Self::Overloaded => "too much is under way for the memory of this pod's sidecar",
         }
     }
 
@@ -64,7 +67,7 @@ impl Answer {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::BAD_GATEWAY);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        if self == Self::Draining {
+        if matches!(self, Self::Draining | Self::Overloaded) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -78,7 +81,7 @@ impl Answer {
             Self::Timeout => ("Request Timeout", ""),
             Self::TooLarge => ("Request Header Fields Too Large", ""),
             Self::BadGateway(_) => ("Bad Gateway", ""),
-            Self::Draining => ("Service Unavailable", "Retry-After: 1\r\n"),
+            Self::Draining | Self::Overloaded => ("Service Unavailable", "Retry-After: 1\r\n"),
         };
         let body = self.body();
         let (status, length) = (self.status(), body.len());

@@ -3,15 +3,20 @@
 //! **Invariant:** memory is held only while there are bytes: an idle connection owns no buffer.
 
 use super::socket;
+use crate::sidecar::quota::Quota;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Size of a buffer. A head may be longer: the buffer doubles for it, up to what [`super::head::MAX_HEAD`] allows.
+/// Size of a buffer.
 const SIZE: usize = 16 * 1024;
+/// A head may be longer: for it the buffer grows at once to this size, which is that of the longest head with what its last
+/// read brings along. Few sizes leave few gaps in the heap.
+const LARGE: usize = 64 * 1024;
 /// Buffers kept for reuse by each thread.
 const SPARE: usize = 64;
 
@@ -20,14 +25,27 @@ thread_local! {
 }
 
 /// Bytes read and not yet passed on.
-#[derive(Default)]
-pub struct Buffer {
+pub struct Buffer<'a> {
+    /// What its memory is charged to while it waits.
+    quota: &'a Arc<Quota>,
     storage: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Buffer {
+impl<'a> Buffer<'a> {
+    /// An empty one, whose memory is charged to `quota` as long as it waits with bytes in it.
+    #[must_use]
+    pub fn new(quota: &'a Arc<Quota>) -> Self {
+        Self { quota, storage: Vec::new(), start: 0, end: 0 }
+    }
+
+    /// The memory that it owns, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.storage.len() as u64
+    }
+
     /// The bytes that are here.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -60,6 +78,7 @@ impl Buffer {
     pub fn release(&mut self) {
         if self.is_empty() && !self.storage.is_empty() {
             let storage = std::mem::take(&mut self.storage);
+            self.quota.free(storage.len() as u64);
             if storage.len() == SIZE {
                 SPARES.with_borrow_mut(|spares| {
                     if spares.len() < SPARE {
@@ -73,19 +92,20 @@ impl Buffer {
     /// Waits for bytes from `stream` and takes them; 0 is its end. Nothing is lost if the future is dropped.
     ///
     /// # Errors
-    /// What the socket reports, such as a reset.
+    /// What the socket reports, such as a reset; `OutOfMemory` if it held bytes that were needed more urgently.
     pub async fn fill(&mut self, stream: &TcpStream) -> io::Result<usize> {
         loop {
             if !socket::is_ready(stream) {
                 self.release();
-                // The socket's own place for a reader's waker: cheaper than an entry in its list of waiters. A socket is
-                // read in one task only.
-                poll_fn(
-                    |context| {
-                        if socket::is_ready(stream) { Poll::Ready(Ok(())) } else { stream.poll_read_ready(context) }
-                    },
-                )
-                .await?;
+                if self.storage.is_empty() {
+                    readable(stream).await?;
+                } else {
+                    // Boxed: it is rare, and a connection should not own room for it.
+                    Box::pin(self.quota.hold(self.size(), readable(stream))).await.map_err(|_| no_room())??;
+                }
+            }
+            if self.quota.is_over() {
+                self.wait_for_room().await?;
             }
             self.make_room();
             match socket::read(stream, &mut self.storage[self.end..]) {
@@ -103,33 +123,54 @@ impl Buffer {
     /// Writes the first `count` bytes to `stream` and forgets them.
     ///
     /// # Errors
-    /// What the socket reports.
+    /// What the socket reports; `OutOfMemory` if the bytes were needed more urgently.
     pub async fn pass_on(&mut self, count: usize, stream: &TcpStream) -> io::Result<()> {
-        socket::write_all(stream, &self.bytes()[..count]).await?;
-        self.consume(count);
-        Ok(())
+        self.pass_on_within(count, stream, None).await
     }
 
     /// The same to a receiver that may not stand still for longer than `limit`, if there is one.
     ///
     /// # Errors
-    /// What the socket reports; `TimedOut` for a receiver that took nothing for so long.
+    /// What the socket reports; `TimedOut` for a receiver that took nothing for so long, `OutOfMemory` if the bytes were
+    /// needed more urgently.
     pub async fn pass_on_within(
         &mut self,
         count: usize,
         stream: &TcpStream,
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        match limit {
-            Some(limit) => socket::write_all_within(stream, &self.bytes()[..count], limit).await?,
-            None => socket::write_all(stream, &self.bytes()[..count]).await?,
+        let taken = socket::write_now(stream, &self.bytes()[..count])?;
+        self.consume(taken);
+        if taken < count {
+            // Boxed: it is rare, and a connection should not own room for it.
+            let rest = self.write_slowly(count - taken, stream, limit);
+            Box::pin(self.quota.hold(self.size(), rest)).await.map_err(|_| no_room())??;
+            self.consume(count - taken);
         }
-        self.consume(count);
         Ok(())
+    }
+
+    async fn write_slowly(&self, count: usize, stream: &TcpStream, limit: Option<Duration>) -> io::Result<()> {
+        match limit {
+            Some(limit) => socket::write_all_within(stream, &self.bytes()[..count], limit).await,
+            None => socket::write_all(stream, &self.bytes()[..count]).await,
+        }
+    }
+
+    /// More than the budget is held: it waits until that is over, and may be given up if it holds something itself.
+    async fn wait_for_room(&mut self) -> io::Result<()> {
+        self.release();
+        // Boxed: it is rare, and a connection should not own room for it.
+        if self.storage.is_empty() {
+            Box::pin(self.quota.has_room()).await;
+            return Ok(());
+        }
+        Box::pin(self.quota.hold(self.size(), self.quota.has_room())).await.map_err(|_| no_room())
     }
 
     fn make_room(&mut self) {
         if self.storage.is_empty() {
+            self.quota.take(SIZE as u64);
             self.storage = SPARES.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; SIZE]);
         }
         if self.end == self.storage.len() {
@@ -137,13 +178,30 @@ impl Buffer {
                 self.storage.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
-                self.storage.resize(self.storage.len() * 2, 0);
+                let more = self.storage.len().max(LARGE - SIZE);
+                self.quota.take(more as u64);
+                self.storage.reserve_exact(more);
+                self.storage.resize(self.storage.len() + more, 0);
             }
         }
     }
 }
 
-impl Drop for Buffer {
+/// What a receiver or sender sees that is given up, so that others can be served.
+fn no_room() -> io::Error {
+    io::ErrorKind::OutOfMemory.into()
+}
+
+/// Returns when there is something to read.
+///
+/// It uses the socket's own place for a reader's waker: cheaper than an entry in its list of waiters. A socket is read in one
+/// task only.
+async fn readable(stream: &TcpStream) -> io::Result<()> {
+    poll_fn(|context| if socket::is_ready(stream) { Poll::Ready(Ok(())) } else { stream.poll_read_ready(context) })
+        .await
+}
+
+impl Drop for Buffer<'_> {
     fn drop(&mut self) {
         self.consume(self.end - self.start);
         self.release();
@@ -168,7 +226,8 @@ mod tests {
         let sent: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
         let expected = sent.clone();
         let writer = tokio::spawn(async move { near.write_all(&sent).await });
-        let (mut buffer, mut got) = (Buffer::default(), Vec::new());
+        let quota = Arc::new(Quota::new(None));
+        let (mut buffer, mut got) = (Buffer::new(&quota), Vec::new());
         while buffer.fill(&far).await.unwrap() > 0 {
             let some = buffer.bytes().len().div_ceil(2);
             got.extend_from_slice(&buffer.bytes()[..some]);
@@ -180,5 +239,6 @@ mod tests {
         buffer.consume(buffer.bytes().len());
         buffer.release();
         assert_eq!(buffer.storage.capacity(), 0);
+        assert_eq!(quota.held(), 0);
     }
 }

@@ -13,11 +13,15 @@ use super::head::{self, Method, RequestHead};
 use super::pool::{self, Pool};
 use super::socket::{self, Peek};
 use crate::sidecar::count::Share;
+use crate::sidecar::descriptors::Room;
 use crate::sidecar::http2::{self, ledger::PREFACE};
+use crate::sidecar::idle::{Seat, Why};
 use crate::sidecar::ignored::Ignored;
+use crate::sidecar::quota::CONNECTION;
 use crate::sidecar::state::Shared;
 use bytes::Bytes;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,6 +33,9 @@ use tokio::net::TcpStream;
 /// be under way.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Most bytes of empty lines before a request (RFC 9112 2.2 asks for one line to be passed over).
+const MOST_EMPTY: usize = 64;
+
 /// What every connection of the `http` mode needs.
 pub struct Relay {
     /// Counts and drain.
@@ -37,6 +44,8 @@ pub struct Relay {
     pub pool: Pool,
     /// Requests that do not count.
     pub ignored: Ignored,
+    /// Requests that may become tunnels: fewer than there may be connections, so that others still find a place.
+    pub tunnels: Room,
     /// Longest time for a head to arrive once its first byte has.
     pub head_timeout: Duration,
     /// How long a client may stand still in the midst of a message: take nothing of an answer, or send nothing of a body.
@@ -54,6 +63,8 @@ pub enum End {
     Answered,
     /// The last answer is incomplete and must look so.
     CutShort,
+    /// It was told why it is not served.
+    Refused,
     /// It speaks HTTP/2: what was read is its preface.
     Http2,
 }
@@ -72,17 +83,21 @@ pub enum Next {
 pub async fn serve(client: TcpStream, relay: &Arc<Relay>) {
     let open = Share::new(&relay.shared.connections);
     open.raise_to(1);
+    let (_charge, seat) = (relay.shared.quota.charge(CONNECTION), relay.shared.idle.sit());
     socket::prepare(&client);
-    let mut connection = Connection::new(&client, relay);
+    socket::limit_unsent(&client);
+    let mut connection = Connection::new(&client, relay, &seat);
     let end = connection.run().await;
-    let read = Bytes::copy_from_slice(connection.inbound.bytes());
+    // Of the others nothing more is wanted, while they wait for the client to close.
+    let read = if end == End::Http2 { Bytes::copy_from_slice(connection.inbound.bytes()) } else { Bytes::new() };
     drop(connection);
     match end {
         End::Gone => drop(client),
         End::Answered => socket::close_after_answer(client).await,
         End::CutShort => socket::reset(client),
+        End::Refused => socket::close_soon(client).await,
         // Apart, so that a connection of HTTP/1.1 holds no room for it.
-        End::Http2 => Box::pin(http2::connection::serve(client, read, relay)).await,
+        End::Http2 => Box::pin(http2::connection::serve(client, read, seat, relay)).await,
     }
 }
 
@@ -93,7 +108,7 @@ pub struct Connection<'a> {
     /// What every connection needs.
     pub relay: &'a Relay,
     /// What was read and not yet passed on.
-    pub inbound: Buffer,
+    pub inbound: Buffer<'a>,
     /// The connection to the app that is authenticated as this client: no other client may use it.
     pub own: Option<Box<pool::Connection>>,
     /// Its part of the count.
@@ -102,8 +117,12 @@ pub struct Connection<'a> {
     pub now: Instant,
     /// 1 while its arrival is not recorded, since its head decides whether it counts; 0 when it was counted before.
     arrived: u64,
+    /// Its place among the client connections.
+    seat: &'a Seat,
     /// Whether this task will be woken when idle connections are to be closed.
     listens: bool,
+    /// Whether it will be when this one is to leave.
+    is_seated: bool,
     /// Until when the close waits for a first request.
     patient_until: Instant,
 }
@@ -113,11 +132,12 @@ pub struct Connection<'a> {
 type Closing<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
 
 impl<'a> Connection<'a> {
-    fn new(client: &'a TcpStream, relay: &'a Relay) -> Self {
-        let share = Share::new(&relay.shared.in_flight);
+    fn new(client: &'a TcpStream, relay: &'a Relay, seat: &'a Seat) -> Self {
+        let (share, inbound) = (Share::new(&relay.shared.in_flight), Buffer::new(&relay.shared.quota));
         let now = Instant::now();
-        let (inbound, patient_until) = (Buffer::default(), now + PATIENCE);
-        Self { client, relay, inbound, own: None, share, now, arrived: 0, listens: false, patient_until }
+        let patient_until = now + PATIENCE;
+        let (own, arrived, listens, is_seated) = (None, 0, false, false);
+        Self { client, relay, inbound, own, share, now, arrived, seat, listens, is_seated, patient_until }
     }
 
     async fn run(&mut self) -> End {
@@ -155,8 +175,10 @@ impl<'a> Connection<'a> {
             } else {
                 // When the time is over it is a request whose head did not arrive: answered as such.
                 let filled = tokio::time::timeout_at(deadline.into(), self.inbound.fill(self.client)).await;
-                if let Ok(Ok(0) | Err(_)) = filled {
-                    return Err(End::Gone);
+                match filled {
+                    Ok(Ok(0)) => return Err(End::Gone),
+                    Ok(Err(error)) => return Err(self.lost(&error).await),
+                    Ok(Ok(_)) | Err(_) => {}
                 }
             }
         }
@@ -164,13 +186,22 @@ impl<'a> Connection<'a> {
 
     /// Waits for the first byte of a request, and counts it.
     async fn await_request(&mut self, mut told: Closing<'_>) -> Result<(), End> {
+        let (mut empty, mut due) = (0, None);
         loop {
-            let empty = self.inbound.bytes().len() - skip_empty_lines(self.inbound.bytes()).len();
-            if empty < self.inbound.bytes().len() {
-                self.inbound.consume(empty);
+            empty += self.skip_empty_lines();
+            if empty > MOST_EMPTY {
+                self.answer(Answer::BadRequest("too many empty lines before a request"), false).await;
+                return Err(End::Refused);
+            }
+            if self.request_has_begun() {
+                self.seat.become_busy();
                 self.now = Instant::now();
                 self.arrived += self.share.raise_to(1);
                 return Ok(());
+            }
+            if due.is_none() {
+                self.seat.become_idle();
+                due = (empty > 0 || !self.inbound.is_empty()).then(|| Instant::now() + self.relay.head_timeout);
             }
             let closing = self.relay.shared.is_closing();
             tokio::select! {
@@ -179,10 +210,27 @@ impl<'a> Connection<'a> {
                     Ok(0) | Err(_) => return Err(End::Gone),
                     Ok(_) => {}
                 },
+                // A client that sends an empty line and nothing else is left without an answer: it has asked for nothing.
+                () = at(due), if due.is_some() => return Err(End::Answered),
+                end = is_told_to_leave(self.seat, self.client, &mut self.is_seated) => return Err(end),
                 () = hear(self.relay, told.as_mut(), &mut self.listens), if !closing => {}
                 () = may_close(self.client, self.patient_until), if closing => return Err(End::Answered),
             }
         }
+    }
+
+    /// Drops the empty lines that stand before a request, and answers their bytes.
+    fn skip_empty_lines(&mut self) -> usize {
+        let all = self.inbound.bytes().len();
+        let rest = skip_empty_lines(self.inbound.bytes()).len();
+        // A CR alone stays until it is known what follows it.
+        let empty = if rest == 0 { all & !1 } else { all - rest };
+        self.inbound.consume(empty);
+        empty
+    }
+
+    fn request_has_begun(&self) -> bool {
+        !skip_empty_lines(self.inbound.bytes()).is_empty()
     }
 
     async fn serve_one(&mut self) -> Next {
@@ -227,9 +275,18 @@ impl<'a> Connection<'a> {
                 return Ok(head);
             }
             match self.inbound.fill(self.client).await {
-                Ok(0) | Err(_) => return Err(Next::End(End::Gone)),
+                Ok(0) => return Err(Next::End(End::Gone)),
+                Err(error) => return Err(Next::End(self.lost(&error).await)),
                 Ok(_) => {}
             }
+        }
+    }
+
+    /// What becomes of a client whose request could not be read.
+    async fn lost(&self, error: &io::Error) -> End {
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => self.answer(Answer::Overloaded, false).await,
+            _ => End::Gone,
         }
     }
 
@@ -248,9 +305,31 @@ impl<'a> Connection<'a> {
     async fn answer(&self, answer: Answer, to_head: bool) -> End {
         self.relay.shared.answered_itself(answer.status());
         match socket::write_all_within(self.client, &answer.bytes(to_head), self.relay.stall).await {
+            Ok(()) if answer == Answer::Overloaded => End::Refused,
             Ok(()) => End::Answered,
             Err(_) => End::Gone,
         }
+    }
+}
+
+/// Returns when an idle connection has been told to leave and nothing has arrived on it.
+async fn is_told_to_leave(seat: &Seat, client: &TcpStream, is_seated: &mut bool) -> End {
+    let why = seat.is_told(is_seated).await;
+    if socket::peek(client) == Peek::Bytes {
+        // The reader beside us takes them.
+        std::future::pending::<()>().await;
+    }
+    match why {
+        Why::TimedOut => End::Answered,
+        // Its place is needed now: whatever it was answered has arrived long ago.
+        Why::PlaceNeeded => End::Gone,
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -40,8 +40,13 @@ enum Stop {
     ClientGone,
     /// It has sent nothing of the body for too long.
     Stalled,
+    /// What it has sent ahead takes memory that is needed more urgently.
+    NoRoom,
     Malformed(Malformed),
 }
+
+/// Longest request that is kept to be sent once more, in bytes.
+const MOST_REPEATED: usize = 8 * 1024;
 
 enum Outcome {
     Stopped(Stop),
@@ -84,15 +89,20 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
         Ok(taken) => request.length + taken,
         Err(malformed) => return Next::Answer(malformed.into()),
     };
-    let pool = &connection.relay.pool;
+    let (relay, tunnel) = (connection.relay, request.may_tunnel().then(|| connection.relay.tunnels.try_one()));
+    if let Some(None) = tunnel {
+        return Next::Answer(Answer::Overloaded);
+    }
+    let pool = &relay.pool;
+    let may_repeat = request.may_repeat && first <= MOST_REPEATED;
     let own = connection.own.take();
     let was_bound = own.is_some();
     let own = own.map(|own| *own);
-    let Ok((mut upstream, taken)) = pool.send(own, &bytes[..first], connection.now, request.may_repeat).await else {
+    let Ok((mut upstream, taken)) = pool.send(own, &bytes[..first], connection.now, may_repeat).await else {
         return NO_APP;
     };
     // Kept only where the app may just have closed the connection, and RFC 9110 9.2.2 lets a proxy send it again.
-    let again = upstream.is_reused() && request.may_repeat && taken == first;
+    let again = upstream.is_reused() && may_repeat && taken == first;
     let again = again.then(|| bytes[..first].to_vec());
     connection.inbound.consume(taken);
     let mut tried = attempt(connection, request, &upstream.stream, body, first - taken).await;
@@ -120,7 +130,7 @@ async fn attempt(
 ) -> Tried {
     let (client, relay, share) = (connection.client, connection.relay, &connection.share);
     let exchange = Exchange { client, app, relay, share, request, progress: Progress::default() };
-    let mut outbound = Buffer::default();
+    let mut outbound = Buffer::new(&relay.shared.quota);
     let outcome = exchange.both_ways(&mut connection.inbound, &mut outbound, body, unsent).await;
     let is_reusable = exchange.is_reusable(&outcome) && outbound.is_empty();
     let is_unanswered = exchange.is_unanswered(&outcome) && outbound.is_empty();
@@ -144,7 +154,13 @@ async fn attempt(
 
 impl Exchange<'_> {
     /// Runs both directions until the answer has ended and the request has been passed on, or cannot be.
-    async fn both_ways(&self, inbound: &mut Buffer, outbound: &mut Buffer, body: Body, unsent: usize) -> Outcome {
+    async fn both_ways(
+        &self,
+        inbound: &mut Buffer<'_>,
+        outbound: &mut Buffer<'_>,
+        body: Body,
+        unsent: usize,
+    ) -> Outcome {
         let mut sending = pin!(self.send(inbound, body, unsent));
         let mut answering = pin!(response::relay(self, outbound));
         let mut ended = None;
@@ -182,25 +198,25 @@ impl Exchange<'_> {
     }
 
     /// Passes the body on, then watches the client.
-    async fn send(&self, inbound: &mut Buffer, body: Body, unsent: usize) -> Stop {
+    async fn send(&self, inbound: &mut Buffer<'_>, body: Body, unsent: usize) -> Stop {
         match self.send_body(inbound, body, unsent).await {
             Ok(true) => {
                 self.set(&self.progress.request_sent);
-                self.watch_client(inbound).await;
+                return self.watch_client(inbound).await;
             }
             // The app may have answered before it stopped reading; only its answer ends the exchange now.
             Ok(false) => {
                 self.set(&self.progress.app_refuses_more);
                 self.client_gone().await;
+                Stop::ClientGone
             }
-            Err(stop) => return stop,
+            Err(stop) => stop,
         }
-        Stop::ClientGone
     }
 
     /// Reads ahead of the request being served: later ones count at once, and the client's half-close is passed on.
-    /// Returns when the client has gone.
-    async fn watch_client(&self, inbound: &mut Buffer) {
+    /// Returns when the client has gone, or what it has sent ahead cannot be held any longer.
+    async fn watch_client(&self, inbound: &mut Buffer<'_>) -> Stop {
         if inbound.is_empty() {
             match inbound.fill(self.client).await {
                 Ok(0) => {
@@ -208,14 +224,20 @@ impl Exchange<'_> {
                     socket::shut_write(self.app);
                 }
                 Ok(_) => {}
-                Err(_) => return,
+                Err(_) => return Stop::ClientGone,
             }
         }
         // What follows a request for a tunnel is a request only if the app declines; it counts then.
         if !self.request.may_tunnel() {
             count(self.relay, self.share, 1 + requests_begun(inbound.bytes()));
         }
-        self.client_gone().await;
+        if inbound.is_empty() {
+            self.client_gone().await;
+            return Stop::ClientGone;
+        }
+        // Boxed: it is rare, and a connection should not own room for it.
+        let held = Box::pin(self.relay.shared.quota.hold(inbound.size(), self.client_gone())).await;
+        held.map_or(Stop::NoRoom, |()| Stop::ClientGone)
     }
 
     async fn client_gone(&self) {
@@ -224,7 +246,7 @@ impl Exchange<'_> {
     }
 
     /// Whether the app has taken all of it.
-    async fn send_body(&self, inbound: &mut Buffer, mut body: Body, mut unsent: usize) -> Result<bool, Stop> {
+    async fn send_body(&self, inbound: &mut Buffer<'_>, mut body: Body, mut unsent: usize) -> Result<bool, Stop> {
         loop {
             if unsent > 0 && inbound.pass_on(unsent, self.app).await.is_err() {
                 return Ok(false);
@@ -242,7 +264,7 @@ impl Exchange<'_> {
 
     /// Waits for more of the body, as long as the client may be the one that waits: for `100 Continue`, or for an answer
     /// that is under way. Else its silence has a limit.
-    async fn more_of_body(&self, inbound: &mut Buffer) -> Result<io::Result<usize>, Stop> {
+    async fn more_of_body(&self, inbound: &mut Buffer<'_>) -> Result<io::Result<usize>, Stop> {
         let mut heads = self.progress.heads.load(Ordering::Relaxed);
         loop {
             let filled = tokio::time::timeout(self.relay.stall, inbound.fill(self.client)).await;
@@ -278,12 +300,13 @@ impl Exchange<'_> {
             }
             Outcome::Ended(Ending::NoAnswer(why)) => Next::Answer(Answer::BadGateway(why)),
             Outcome::Stopped(Stop::Stalled) if !self.is(&self.progress.answer_begun) => Next::Answer(Answer::Timeout),
+            Outcome::Stopped(Stop::NoRoom) if !self.is(&self.progress.answer_begun) => Next::Answer(Answer::Overloaded),
             // The answer is whole: the client may read it before it learns that nobody waits for the rest of its body.
             Outcome::Stopped(Stop::Stalled) if self.is(&self.progress.answer_ended) => Next::End(End::Answered),
             Outcome::Stopped(Stop::Malformed(malformed)) if !self.is(&self.progress.answer_begun) => {
                 Next::Answer((*malformed).into())
             }
-            Outcome::Ended(Ending::CutShort) | Outcome::Stopped(Stop::Malformed(_) | Stop::Stalled) => {
+            Outcome::Ended(Ending::CutShort) | Outcome::Stopped(Stop::Malformed(_) | Stop::Stalled | Stop::NoRoom) => {
                 Next::End(End::CutShort)
             }
             Outcome::Ended(Ending::ClientGone | Ending::Tunnel) | Outcome::Stopped(Stop::ClientGone) => {

@@ -33,13 +33,13 @@ pub enum Ending {
 }
 
 /// Reads the answer and passes it on.
-pub async fn relay(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Ending {
+pub async fn relay(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>) -> Ending {
     match answer(exchange, outbound).await {
         Ok(ending) | Err(ending) => ending,
     }
 }
 
-async fn answer(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<Ending, Ending> {
+async fn answer(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>) -> Result<Ending, Ending> {
     let head = loop {
         let head = read_head(exchange, outbound).await?;
         exchange.progress.heads.fetch_add(1, Ordering::Relaxed);
@@ -65,7 +65,7 @@ async fn answer(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<Ending
     final_answer(exchange, outbound, head).await
 }
 
-async fn read_head(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<ResponseHead, Ending> {
+async fn read_head(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>) -> Result<ResponseHead, Ending> {
     let mut scanned = 0;
     loop {
         let malformed = |_| Ending::NoAnswer("the answer of the app is malformed");
@@ -79,7 +79,11 @@ async fn read_head(exchange: &Exchange<'_>, outbound: &mut Buffer) -> Result<Res
     }
 }
 
-async fn final_answer(exchange: &Exchange<'_>, outbound: &mut Buffer, head: ResponseHead) -> Result<Ending, Ending> {
+async fn final_answer(
+    exchange: &Exchange<'_>,
+    outbound: &mut Buffer<'_>,
+    head: ResponseHead,
+) -> Result<Ending, Ending> {
     let bodiless = exchange.request.method == Method::Head;
     let mut body = Body::new(if bodiless { Framing::Length(0) } else { head.framing });
     let malformed = |_| Ending::NoAnswer("the answer of the app is malformed");
@@ -108,7 +112,7 @@ fn asks_to_leave(exchange: &Exchange<'_>) -> bool {
         && !(exchange.has_sent_request() && socket::peek(exchange.client) == Peek::Bytes)
 }
 
-async fn pass_body(exchange: &Exchange<'_>, outbound: &mut Buffer, body: &mut Body) -> Result<(), Ending> {
+async fn pass_body(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>, body: &mut Body) -> Result<(), Ending> {
     while !body.is_done() {
         match outbound.fill(exchange.app).await {
             Ok(0) if body.ends_with_close() => return Ok(()),
@@ -122,12 +126,15 @@ async fn pass_body(exchange: &Exchange<'_>, outbound: &mut Buffer, body: &mut Bo
     Ok(())
 }
 
-async fn pass_on(exchange: &Exchange<'_>, outbound: &mut Buffer, count: usize) -> Result<(), Ending> {
+async fn pass_on(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>, count: usize) -> Result<(), Ending> {
     let passed = outbound.pass_on_within(count, exchange.client, Some(exchange.relay.stall)).await;
     passed.map_err(|error| not_taken(&error))
 }
 
 /// A client that stands still is reset: an orderly close would leave what it does not take with the kernel.
 fn not_taken(error: &io::Error) -> Ending {
-    if error.kind() == io::ErrorKind::TimedOut { Ending::CutShort } else { Ending::ClientGone }
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::OutOfMemory => Ending::CutShort,
+        _ => Ending::ClientGone,
+    }
 }

@@ -15,8 +15,12 @@ use tokio::net::TcpStream;
 const LINGER: Duration = Duration::from_secs(2);
 /// and how long in all.
 const LONGEST_LINGER: Duration = Duration::from_secs(10);
+/// How long one waits that is refused something.
+const SHORT_LINGER: Duration = Duration::from_millis(50);
 /// Bytes that are still read of a client that broke the protocol.
 const BROKEN_LINGER: usize = 256 * 1024;
+/// Bytes that the kernel takes beyond what the peer has room for.
+const UNSENT: u32 = 32 * 1024;
 /// Silence after which the kernel asks whether the peer is still there: a vanished client frees its connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -49,6 +53,14 @@ pub fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
 }
 
+/// From now on the kernel takes little that the client has no room for yet.
+///
+/// So it wakes a writer whenever the client has taken some, and not only when a third of a queue of megabytes is free: a
+/// slow reader is not mistaken for one that stands still. Without it such a one is given up sooner.
+pub fn limit_unsent(client: &TcpStream) {
+    let _ = SockRef::from(client).set_tcp_notsent_lowat(UNSENT);
+}
+
 /// Whether there may be something to read (bytes, the end, an error), as far as the last look at all sockets has shown:
 /// asks no system call.
 #[must_use]
@@ -72,6 +84,24 @@ pub fn read(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
         Err(error) if count == 0 => Err(error),
         _ => Ok(count),
     }
+}
+
+/// Writes as much of `bytes` as the kernel takes without waiting, and answers how much.
+///
+/// # Errors
+/// What the socket reports, such as a reset.
+pub fn write_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.try_write(&bytes[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }
 
 /// Writes all of `bytes`.
@@ -141,6 +171,12 @@ pub fn reset(stream: TcpStream) {
 /// Apart, so that its room is on the stack and in no connection's memory.
 fn discard_some(stream: &TcpStream) -> io::Result<usize> {
     stream.try_read(&mut [0; 4096])
+}
+
+/// The same to a client that is refused something, and whose place is needed.
+pub async fn close_soon(stream: TcpStream) {
+    shut_write(&stream);
+    let _ = tokio::time::timeout(SHORT_LINGER, discard(&stream, BROKEN_LINGER)).await;
 }
 
 /// The same to a client that broke the protocol, by a flood perhaps: a little is read, so that it may learn why, and no more.

@@ -7,6 +7,7 @@ use super::buffer::Buffer;
 use super::connection::End;
 use super::socket;
 use super::websocket::{CLOSE_1001, MASKED_CLOSE_1001, Messages};
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -20,8 +21,8 @@ const GOODBYE: Duration = Duration::from_millis(800);
 pub async fn run(
     client: &TcpStream,
     app: &TcpStream,
-    inbound: &mut Buffer,
-    outbound: &mut Buffer,
+    inbound: &mut Buffer<'_>,
+    outbound: &mut Buffer<'_>,
     stall: Option<Duration>,
 ) -> End {
     both(one_way(client, app, inbound, None), one_way(app, client, outbound, stall)).await
@@ -33,6 +34,13 @@ enum Failed {
     Sender,
     /// The one that receives.
     Receiver,
+}
+
+impl Failed {
+    /// What a failure to pass bytes on means. Where they are given up for want of memory, no direction goes on without them.
+    fn to_pass_on(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::OutOfMemory { Self::Sender } else { Self::Receiver }
+    }
 }
 
 /// Runs both directions to their end. An app that has said all and closed refuses what the client still sends: that
@@ -55,9 +63,14 @@ async fn both(
     if answered { End::Answered } else { End::CutShort }
 }
 
-async fn one_way(from: &TcpStream, to: &TcpStream, buffer: &mut Buffer, stall: Option<Duration>) -> Result<(), Failed> {
+async fn one_way(
+    from: &TcpStream,
+    to: &TcpStream,
+    buffer: &mut Buffer<'_>,
+    stall: Option<Duration>,
+) -> Result<(), Failed> {
     loop {
-        buffer.pass_on_within(buffer.bytes().len(), to, stall).await.map_err(|_| Failed::Receiver)?;
+        buffer.pass_on_within(buffer.bytes().len(), to, stall).await.map_err(|error| Failed::to_pass_on(&error))?;
         if fill(buffer, from).await? == 0 {
             socket::shut_write(to);
             return Ok(());
@@ -66,7 +79,7 @@ async fn one_way(from: &TcpStream, to: &TcpStream, buffer: &mut Buffer, stall: O
     }
 }
 
-async fn fill(buffer: &mut Buffer, from: &TcpStream) -> Result<usize, Failed> {
+async fn fill(buffer: &mut Buffer<'_>, from: &TcpStream) -> Result<usize, Failed> {
     buffer.fill(from).await.map_err(|_| Failed::Sender)
 }
 
@@ -74,8 +87,8 @@ async fn fill(buffer: &mut Buffer, from: &TcpStream) -> Result<usize, Failed> {
 pub async fn run_websocket(
     client: &TcpStream,
     app: &TcpStream,
-    inbound: &mut Buffer,
-    outbound: &mut Buffer,
+    inbound: &mut Buffer<'_>,
+    outbound: &mut Buffer<'_>,
     last_call: &watch::Receiver<bool>,
     stall: Duration,
 ) -> End {
@@ -110,12 +123,12 @@ struct Websocket<'a> {
 }
 
 impl Websocket<'_> {
-    async fn run(mut self, buffer: &mut Buffer) -> Result<(), Failed> {
+    async fn run(mut self, buffer: &mut Buffer<'_>) -> Result<(), Failed> {
         let mut messages = Messages::default();
         loop {
             let is_called = *self.last_call.borrow_and_update();
             let whole = messages.advance(buffer.bytes(), is_called && !messages.has_closed());
-            buffer.pass_on_within(whole, self.to, self.stall).await.map_err(|_| Failed::Receiver)?;
+            buffer.pass_on_within(whole, self.to, self.stall).await.map_err(|error| Failed::to_pass_on(&error))?;
             if is_called && messages.at_boundary() && !messages.has_closed() {
                 socket::write_all(self.to, self.close).await.map_err(|_| Failed::Receiver)?;
                 return self.await_confirmation(messages, buffer).await;
@@ -132,7 +145,7 @@ impl Websocket<'_> {
     }
 
     /// Drops what comes, up to the close frame that answers the one this side got from us, or the end.
-    async fn await_confirmation(&self, mut messages: Messages, buffer: &mut Buffer) -> Result<(), Failed> {
+    async fn await_confirmation(&self, mut messages: Messages, buffer: &mut Buffer<'_>) -> Result<(), Failed> {
         loop {
             let dropped = messages.advance(buffer.bytes(), false);
             buffer.consume(dropped);

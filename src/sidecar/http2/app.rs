@@ -83,7 +83,7 @@ impl App {
             .initial_window_size(window)
             .initial_connection_window_size(self.limits.connection_window())
             .max_header_list_size(super::MAX_HEADER_LIST)
-            .max_send_buffer_size(window as usize)
+            .max_send_buffer_size(self.limits.send_buffer() as usize)
             .initial_max_send_streams(streams as usize);
         builder
     }

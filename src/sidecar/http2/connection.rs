@@ -9,6 +9,8 @@ use super::stream::Stream;
 use super::watched::{Patience, Watched};
 use crate::sidecar::http::connection::Relay;
 use crate::sidecar::http::socket;
+use crate::sidecar::idle::{Seat, Why};
+use crate::sidecar::quota::{HTTP2_CONNECTION, NoRoom};
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection, SendResponse};
@@ -22,23 +24,37 @@ use tokio::time::Instant;
 /// How long an idle connection that is to be closed may take to confirm that it has no more to say, and how often an
 /// idle one is looked for after that.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// The same where its place is needed.
+const SHORT_GOODBYE: Duration = Duration::from_millis(200);
 /// Resets that may be in hand of streams not taken yet.
 const PENDING_RESETS: usize = 50;
 
-/// Serves a client whose first bytes, `early`, are the preface.
-pub async fn serve(client: TcpStream, early: Bytes, relay: &Arc<Relay>) {
+/// Serves a client whose first bytes, `early`, are the preface, as soon as there is memory for it.
+pub async fn serve(client: TcpStream, early: Bytes, seat: Seat, relay: &Arc<Relay>) {
+    let quota = &relay.shared.quota;
+    let bytes = HTTP2_CONNECTION + early.len() as u64;
+    let charged = quota.charge_when_free(bytes, || {
+        relay.shared.idle.make_place();
+    });
+    let Ok(_charge) = tokio::time::timeout(relay.head_timeout, charged).await else {
+        quota.count_refused();
+        return;
+    };
     let client = Arc::new(client);
-    let ledger = Arc::new(Ledger::new(Arc::clone(&relay.shared)));
+    let seat = Arc::new(seat);
+    let costs = relay.http2.stream_costs();
+    let ledger = Arc::new(Ledger::new(Arc::clone(&relay.shared)).with_seat(Arc::clone(&seat), costs));
     let patience = Patience { head: relay.head_timeout, stall: relay.http2.stall };
     let io = Watched::new(Arc::clone(&client), early, Arc::clone(&ledger), patience);
     let mut ended = Ended::Broken;
     if let Ok(Ok(engine)) = tokio::time::timeout(relay.head_timeout, builder(relay).handshake(io)).await {
         let app = Arc::new(App::new(relay.pool.app(), relay.http2));
-        ended = run(engine, &app, &ledger, relay).await;
+        ended = run(engine, &app, &ledger, &seat, relay).await;
     }
     ledger.clear();
     if let Some(client) = Arc::into_inner(client) {
         match ended {
+            Ended::NoPlace => drop(client),
             Ended::InOrder if !ledger.is_flooded() => socket::close_after_answer(client).await,
             Ended::InOrder | Ended::Broken => socket::close_broken(client).await,
         }
@@ -52,7 +68,7 @@ fn builder(relay: &Relay) -> Builder {
         .max_concurrent_streams(limits.streams)
         .initial_window_size(limits.window)
         .initial_connection_window_size(limits.connection_window())
-        .max_send_buffer_size(limits.window as usize)
+        .max_send_buffer_size(limits.send_buffer() as usize)
         .max_header_list_size(super::MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(PENDING_RESETS);
     builder
@@ -64,6 +80,8 @@ enum Ended {
     InOrder,
     /// The client broke the protocol: what else it sends says nothing.
     Broken,
+    /// Another needed its place, and it was idle.
+    NoPlace,
 }
 
 /// Runs the connection to its end.
@@ -71,10 +89,11 @@ async fn run(
     mut engine: Connection<Watched, Bytes>,
     app: &Arc<App>,
     ledger: &Arc<Ledger>,
+    seat: &Seat,
     relay: &Arc<Relay>,
 ) -> Ended {
     let (mut drains, mut closing) = (relay.shared.drains(), relay.shared.closing());
-    let mut goodbye = None;
+    let (mut goodbye, mut is_seated, mut leaves) = (None, false, None);
     if *closing.borrow_and_update() {
         engine.graceful_shutdown();
         goodbye = Some(Instant::now() + GOODBYE);
@@ -93,9 +112,14 @@ async fn run(
             }
             () = at(goodbye) => {
                 if !engine.has_streams() {
-                    return Ended::InOrder;
+                    return if leaves == Some(Why::PlaceNeeded) { Ended::NoPlace } else { Ended::InOrder };
                 }
                 goodbye = Some(Instant::now() + GOODBYE);
+            }
+            why = seat.is_told(&mut is_seated), if leaves.is_none() => {
+                leaves = Some(why);
+                engine.graceful_shutdown();
+                goodbye = Some(Instant::now() + if why == Why::PlaceNeeded { SHORT_GOODBYE } else { GOODBYE });
             }
             accepted = engine.accept() => match accepted {
                 Some(Ok((request, respond))) => {
@@ -117,14 +141,18 @@ async fn run(
 
 fn start(
     request: Request<h2::RecvStream>,
-    respond: SendResponse<Bytes>,
+    mut respond: SendResponse<Bytes>,
     app: &Arc<App>,
     ledger: &Ledger,
     relay: &Arc<Relay>,
 ) {
-    let counted = ledger.stream(respond.stream_id().as_u32());
+    let (counted, charge) = ledger.stream(respond.stream_id().as_u32()).unzip();
+    if let Some(Err(NoRoom)) = charge {
+        return respond.send_reset(Reason::REFUSED_STREAM);
+    }
+    let charge = charge.and_then(Result::ok);
     let (shared, app, limits) = (Arc::clone(&relay.shared), Arc::clone(app), relay.http2);
-    tokio::spawn(Stream { shared, app, limits, respond, counted }.run(request));
+    tokio::spawn(Stream { shared, app, limits, respond, counted, charge }.run(request));
 }
 
 async fn at(moment: Option<Instant>) {

@@ -6,11 +6,14 @@
 //!
 //! **Invariant:** nothing is decided here about a request; a connection that ends takes all its streams out of the count.
 
+use super::StreamCosts;
 use super::budget::Budget;
 use super::frames::{self, Frame, Moment, Scanner};
 use crate::sidecar::count::One;
+use crate::sidecar::idle::Seat;
 #[cfg(feature = "planted")]
 use crate::sidecar::planted::{Fault, is_planted};
+use crate::sidecar::quota::{Charge, NoRoom, Wait};
 use crate::sidecar::state::Shared;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +38,9 @@ struct State {
     inbound: Scanner,
     outbound: Scanner,
     open: HashMap<u32, Open>,
+    /// The place of this connection among the others.
+    seat: Option<Arc<Seat>>,
+    costs: StreamCosts,
     /// The highest stream that has begun.
     newest: u32,
     /// The last stream that is served, as our GOAWAY said.
@@ -47,15 +53,20 @@ struct State {
     is_flooded: bool,
 }
 
+/// Memory set apart for a stream, until all of its answer has been handed to the socket.
+pub type Room = Result<Arc<Charge>, NoRoom>;
+
 struct Open {
     counted: Arc<One>,
+    room: Room,
     since: Instant,
     answered: bool,
 }
 
 impl Open {
-    fn begin(shared: &Arc<Shared>) -> Self {
-        Self { counted: Arc::new(One::begin(&shared.in_flight)), since: Instant::now(), answered: false }
+    fn begin(shared: &Arc<Shared>, bytes: u64) -> Self {
+        let room = shared.quota.try_charge(bytes).map(Arc::new);
+        Self { counted: Arc::new(One::begin(&shared.in_flight)), room, since: Instant::now(), answered: false }
     }
 
     fn would_be_rapid_reset(&self) -> bool {
@@ -71,6 +82,8 @@ impl Ledger {
             inbound: Scanner::new(PREFACE.len()),
             outbound: Scanner::new(0),
             open: HashMap::new(),
+            seat: None,
+            costs: StreamCosts::default(),
             newest: 0,
             last: u32::MAX,
             head_is_open: false,
@@ -79,6 +92,18 @@ impl Ledger {
             is_flooded: false,
         };
         Self { shared, state: Mutex::new(state), flooded: Notify::new() }
+    }
+
+    /// The same, which keeps `seat` idle as long as no stream is in flight, and charges each stream its cost.
+    #[must_use]
+    pub fn with_seat(self, seat: Arc<Seat>, costs: StreamCosts) -> Self {
+        let mut state = self.state();
+        if state.open.is_empty() {
+            seat.become_idle();
+        }
+        (state.seat, state.costs) = (Some(seat), costs);
+        drop(state);
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -111,14 +136,22 @@ impl Ledger {
         state.outbound = scanner;
     }
 
-    /// The count of a stream that is in flight, for another hand to hold.
+    /// The count of a stream that is in flight, for another hand to hold, and its memory.
     #[must_use]
-    pub fn stream(&self, stream: u32) -> Option<Arc<One>> {
+    pub fn stream(&self, stream: u32) -> Option<(Arc<One>, Room)> {
         #[cfg(feature = "planted")]
         if is_planted(Fault::StreamEndsWithHead) {
             return None;
         }
-        self.state().open.get(&stream).map(|open| Arc::clone(&open.counted))
+        self.state().open.get(&stream).map(|open| (Arc::clone(&open.counted), open.room.clone()))
+    }
+
+    /// The client takes nothing of what is to be written: what its streams hold may be given up meanwhile, with it.
+    #[must_use]
+    pub fn wait_for_client(&self) -> Wait {
+        let state = self.state();
+        let charges = state.open.values().filter_map(|open| open.room.as_ref().ok());
+        self.shared.quota.wait(charges.map(|charge| charge.bytes()).sum())
     }
 
     /// Whether the header fields of a request have begun to arrive and not ended.
@@ -150,7 +183,8 @@ impl State {
         if frame.kind == frames::HEADERS && is_new {
             self.newest = frame.stream;
             if frame.stream <= self.last {
-                self.open.insert(frame.stream, Open::begin(shared));
+                self.open.insert(frame.stream, Open::begin(shared, self.cost(frame)));
+                self.seat.iter().for_each(|seat| seat.become_busy());
                 shared.arrived(1);
             }
         }
@@ -158,6 +192,24 @@ impl State {
             self.head_is_open = true;
         }
         self.judge(frame);
+    }
+
+    fn cost(&self, head: &Frame) -> u64 {
+        // Header fields are here twice, as they came and as they are to go.
+        2 * u64::from(head.length) + if head.ends_stream() { self.costs.bodiless } else { self.costs.with_body }
+    }
+
+    /// A stream is in flight no more.
+    fn close(&mut self, stream: u32) {
+        if self.open.remove(&stream).is_some() {
+            self.note_idle();
+        }
+    }
+
+    fn note_idle(&self) {
+        if self.open.is_empty() {
+            self.seat.iter().for_each(|seat| seat.become_idle());
+        }
     }
 
     /// Frames with content pay for those without.
@@ -183,7 +235,7 @@ impl State {
             frames::RST_STREAM if is_planted(Fault::KeepsResetStreams) => {
                 std::mem::forget(self.open.remove(&frame.stream));
             }
-            frames::RST_STREAM => drop(self.open.remove(&frame.stream)),
+            frames::RST_STREAM => self.close(frame.stream),
             _ => {}
         }
     }
@@ -195,14 +247,15 @@ impl State {
                     self.budget.earn();
                 }
                 if frame.ends_stream() {
-                    self.open.remove(&frame.stream);
+                    self.close(frame.stream);
                 }
             }
             frames::HEADERS | frames::CONTINUATION => self.head_has_left(frame),
-            frames::RST_STREAM => drop(self.open.remove(&frame.stream)),
+            frames::RST_STREAM => self.close(frame.stream),
             frames::GOAWAY => {
                 self.last = frame.first & 0x7fff_ffff;
                 self.open.retain(|stream, _| *stream <= self.last);
+                self.note_idle();
             }
             _ => {}
         }
@@ -222,7 +275,7 @@ impl State {
         if frame.ends_headers()
             && let Some(stream) = self.ends_with_head.take()
         {
-            self.open.remove(&stream);
+            self.close(stream);
         }
     }
 }

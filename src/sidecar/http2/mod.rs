@@ -17,6 +17,7 @@ mod pump;
 mod stream;
 pub mod watched;
 
+use super::quota;
 use std::time::Duration;
 
 /// Longest list of header fields, in bytes as RFC 9113 6.5.2 counts them: as long as a head of HTTP/1.1 may be.
@@ -33,7 +34,31 @@ pub struct Limits {
     pub stall: Duration,
 }
 
+/// What a stream is charged, in bytes, for as long as it is in flight: what both sides may send of it before anything is
+/// passed on, and what may wait to be written to the client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamCosts {
+    /// A request without a body.
+    pub bodiless: u64,
+    /// One with a body.
+    pub with_body: u64,
+}
+
 impl Limits {
+    /// What a stream is charged.
+    #[must_use]
+    pub fn stream_costs(&self) -> StreamCosts {
+        let bodiless = quota::STREAM + u64::from(self.window) + u64::from(self.send_buffer());
+        StreamCosts { bodiless, with_body: bodiless + u64::from(self.window) + u64::from(self.send_buffer()) }
+    }
+
+    /// Most bytes of one body that wait to be written.
+    #[must_use]
+    pub fn send_buffer(&self) -> u32 {
+        const MOST: u32 = 16 * 1024;
+        self.window.min(MOST)
+    }
+
     /// The window of a connection: all its streams may stand still, and the next one still flows.
     #[must_use]
     pub fn connection_window(&self) -> u32 {

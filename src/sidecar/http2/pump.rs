@@ -3,6 +3,7 @@
 //! **Invariant:** the sender's window is given back only for bytes that the receiver's window has taken, so at most one
 //! window of a body is ever here.
 
+use crate::sidecar::quota::{Charge, NoRoom};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use std::future::{Future, poll_fn};
@@ -18,6 +19,8 @@ pub enum Stop {
     Receiver(Option<Reason>),
     /// Its receiver has taken nothing for too long.
     Stalled,
+    /// Its receiver has taken nothing for some time, and the memory is needed more urgently.
+    NoRoom,
 }
 
 /// The code with which the other side has reset the stream, if it is that.
@@ -26,13 +29,22 @@ pub fn reset_code(error: &h2::Error) -> Option<Reason> {
     error.reason().filter(|_| error.is_reset() && error.is_remote())
 }
 
-/// Passes `from` on to `to`, to the end. `stall`: how long `to` may take nothing of what waits for it.
-pub async fn run(from: &mut RecvStream, to: &mut SendStream<Bytes>, stall: Option<Duration>) -> Result<(), Stop> {
+/// How long a receiver may take nothing of what waits for it.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// In any case.
+    pub stall: Option<Duration>,
+    /// Unless the memory of the stream is needed more urgently.
+    pub charge: Option<&'a Charge>,
+}
+
+/// Passes `from` on to `to`, to the end.
+pub async fn run(from: &mut RecvStream, to: &mut SendStream<Bytes>, patience: Patience<'_>) -> Result<(), Stop> {
     while let Some(data) = next(to, |context| from.poll_data(context)).await? {
         let data = data.map_err(|error| Stop::Sender(reset_code(&error)))?;
         let length = data.len();
         let ends = from.is_end_stream();
-        send(data, ends, to, stall).await?;
+        send(data, ends, to, patience).await?;
         // It fails only for a stream that has ended: nothing is left to give back to.
         let _ = from.flow_control().release_capacity(length);
         if ends {
@@ -60,14 +72,14 @@ fn poll_stop(to: &mut SendStream<Bytes>, context: &mut Context<'_>) -> Poll<Stop
     to.poll_reset(context).map(|reset| Stop::Receiver(reset.map_or_else(|error| reset_code(&error), Some)))
 }
 
-async fn send(mut data: Bytes, ends: bool, to: &mut SendStream<Bytes>, stall: Option<Duration>) -> Result<(), Stop> {
+async fn send(mut data: Bytes, ends: bool, to: &mut SendStream<Bytes>, patience: Patience<'_>) -> Result<(), Stop> {
     if data.is_empty() && ends {
         return to.send_data(data, true).map_err(|error| Stop::Receiver(reset_code(&error)));
     }
     while !data.is_empty() {
         to.reserve_capacity(data.len());
         let capacity = match to.capacity() {
-            0 => within(stall, capacity(to)).await.ok_or(Stop::Stalled)??,
+            0 => patience.wait(capacity(to)).await??,
             some => some,
         };
         let piece = data.split_to(capacity.min(data.len()));
@@ -92,9 +104,19 @@ async fn capacity(to: &mut SendStream<Bytes>) -> Result<usize, Stop> {
     .await
 }
 
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+impl Patience<'_> {
+    async fn wait<T>(self, future: impl Future<Output = T>) -> Result<T, Stop> {
+        let in_time = within(self.stall, future);
+        match self.charge {
+            Some(charge) => charge.hold(in_time).await.map_err(|NoRoom| Stop::NoRoom)?,
+            None => in_time.await,
+        }
+    }
+}
+
+async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Stop> {
     match limit {
-        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
-        None => Some(future.await),
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| Stop::Stalled),
+        None => Ok(future.await),
     }
 }

@@ -5,9 +5,10 @@
 
 use super::Limits;
 use super::app::App;
-use super::pump::{self, Stop};
+use super::pump::{self, Patience, Stop};
 use crate::sidecar::count::One;
 use crate::sidecar::http::answer::Answer;
+use crate::sidecar::quota::Charge;
 use crate::sidecar::state::Shared;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -32,6 +33,8 @@ pub struct Stream {
     pub respond: SendResponse<Bytes>,
     /// This stream's part of the count, unless the client has taken it back already.
     pub counted: Option<Arc<One>>,
+    /// The memory that is set apart for it.
+    pub charge: Option<Arc<Charge>>,
 }
 
 /// How an exchange did not end well.
@@ -44,6 +47,8 @@ enum Broken {
     ByClient(Reason),
     /// The client has taken nothing of the answer for too long.
     Stalled,
+    /// The memory of what waits for either side is needed more urgently.
+    NoRoom,
 }
 
 impl Stream {
@@ -56,6 +61,7 @@ impl Stream {
                 Broken::NoAnswer(answer) => self.answer(answer, to_head),
                 Broken::ByApp(reason) => self.respond.send_reset(reason),
                 Broken::Stalled => self.respond.send_reset(Reason::CANCEL),
+                Broken::NoRoom => self.respond.send_reset(Reason::ENHANCE_YOUR_CALM),
                 Broken::ByClient(_) => {}
             }
         }
@@ -80,7 +86,7 @@ impl Stream {
         let ended = self.both_ways(body, response, &mut to_app).await;
         match ended {
             Err(Broken::ByClient(reason)) => to_app.send_reset(reason),
-            Err(Broken::Stalled) => to_app.send_reset(Reason::CANCEL),
+            Err(Broken::Stalled | Broken::NoRoom) => to_app.send_reset(Reason::CANCEL),
             _ => {}
         }
         ended
@@ -94,8 +100,10 @@ impl Stream {
         to_app: &mut SendStream<Bytes>,
     ) -> Result<(), Broken> {
         // An app may take its time with a body: no limit.
+        let charge = self.charge.clone();
+        let patience = Patience { stall: None, charge: charge.as_deref() };
         let mut sending =
-            pin!(async { if body.is_end_stream() { Ok(()) } else { pump::run(body, to_app, None).await } });
+            pin!(async { if body.is_end_stream() { Ok(()) } else { pump::run(body, to_app, patience).await } });
         let mut answering = pin!(self.pass_answer(response));
         let (mut sent, mut answered) = (false, false);
         poll_fn(|context| {
@@ -106,6 +114,7 @@ impl Stream {
                         return Poll::Ready(Err(Broken::ByClient(code.unwrap_or(Reason::CANCEL))));
                     }
                     // An app that wants no more of the body may have answered before: only its answer ends the exchange.
+                    Err(Stop::NoRoom) => return Poll::Ready(Err(Broken::NoRoom)),
                     Ok(()) | Err(Stop::Receiver(_) | Stop::Stalled) => {}
                 }
             }
@@ -133,10 +142,12 @@ impl Stream {
         if ends {
             return Ok(());
         }
-        pump::run(&mut body, &mut to_client, Some(self.limits.stall)).await.map_err(|stop| match stop {
+        let patience = Patience { stall: Some(self.limits.stall), charge: self.charge.as_deref() };
+        pump::run(&mut body, &mut to_client, patience).await.map_err(|stop| match stop {
             Stop::Sender(code) => Broken::ByApp(code.unwrap_or(Reason::INTERNAL_ERROR)),
             Stop::Receiver(code) => Broken::ByClient(code.unwrap_or(Reason::CANCEL)),
             Stop::Stalled => Broken::Stalled,
+            Stop::NoRoom => Broken::NoRoom,
         })
     }
 

@@ -4,6 +4,7 @@
 //! a client that stops in the midst of header fields, or takes nothing, is given up after its time.
 
 use super::ledger::Ledger;
+use crate::sidecar::quota::Wait;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -31,6 +32,8 @@ pub struct Watched {
     patience: Patience,
     head_due: Due,
     write_due: Due,
+    /// Held as long as the client takes nothing.
+    waits: Option<Wait>,
 }
 
 impl Watched {
@@ -38,7 +41,8 @@ impl Watched {
     #[must_use]
     pub fn new(socket: Arc<TcpStream>, early: bytes::Bytes, ledger: Arc<Ledger>, patience: Patience) -> Self {
         ledger.received(&early);
-        Self { socket, ledger, early, patience, head_due: Due::default(), write_due: Due::default() }
+        let (head_due, write_due) = (Due::default(), Due::default());
+        Self { socket, ledger, early, patience, head_due, write_due, waits: None }
     }
 
     fn poll_some(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -56,12 +60,13 @@ impl Watched {
     fn poll_send(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             let Poll::Ready(ready) = self.socket.poll_write_ready(context) else {
-                return self.write_due.poll(context, self.patience.stall).map(Err);
+                return self.poll_patience(context).map(Err);
             };
             ready?;
             match self.socket.try_write_vectored(slices) {
                 Ok(count) => {
                     self.write_due.clear();
+                    self.waits = None;
                     self.show(slices, count);
                     return Poll::Ready(Ok(count));
                 }
@@ -69,6 +74,15 @@ impl Watched {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    /// Ready when a client that takes nothing is given up.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let waits = self.waits.get_or_insert_with(|| self.ledger.wait_for_client());
+        if waits.poll_given_up(context).is_ready() {
+            return Poll::Ready(io::ErrorKind::OutOfMemory.into());
+        }
+        self.write_due.poll(context, self.patience.stall)
     }
 
     fn show(&self, slices: &[IoSlice<'_>], mut count: usize) {

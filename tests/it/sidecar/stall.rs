@@ -152,3 +152,34 @@ async fn an_idle_connection_is_no_stalled_one() {
     app.send(OK).await;
     client.expect(OK).await;
 }
+
+/// A receiver that reads a little at a time: small buffers, so that its acknowledgements come as steadily as it reads.
+async fn slow_reader(world: &World) -> Peer {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    Peer::new(socket.connect(world.sidecar.listen).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_slow_but_steady_reader_is_no_stalled_one() {
+    let world = world().await;
+    let mut client = slow_reader(&world).await;
+    client.send(GET).await;
+    let mut app = world.app().await;
+    app.expect(GET).await;
+    app.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
+    let pouring = pour(app);
+    client.head().await;
+    // 100 KB a second, for eight times as long as a client may stand still.
+    let (mut piece, mut had) = ([0; 5_000], 0);
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(8) {
+        had += tokio::io::AsyncReadExt::read(&mut client.stream, &mut piece).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(had > 200_000, "{had}");
+    assert_eq!(world.in_flight(), 1);
+    drop(client);
+    world.in_flight_becomes(0).await;
+    pouring.await.unwrap();
+}

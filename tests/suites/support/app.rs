@@ -56,13 +56,32 @@ async fn serve(stream: TcpStream, served: Arc<AtomicU64>) {
     let service = service_fn(|request: Request<Incoming>| {
         let served = Arc::clone(&served);
         async move {
+            if request.headers().contains_key(hyper::header::UPGRADE) {
+                return Ok(upgrade(request));
+            }
             let path = request.uri().path().to_owned();
             let whole = request.into_body().collect().await.is_ok();
             served.fetch_add(u64::from(whole), Ordering::Relaxed);
             Ok::<_, Infallible>(Response::new(Full::new(answer(&path).await)))
         }
     });
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let _ = connection.with_upgrades().await;
+}
+
+/// Agrees to any upgrade, and then says nothing until the client has left.
+fn upgrade(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
+    let wanted = request.headers()[hyper::header::UPGRADE].clone();
+    answer.headers_mut().insert(hyper::header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
+    answer.headers_mut().insert(hyper::header::UPGRADE, wanted);
+    tokio::spawn(async move {
+        if let Ok(upgraded) = hyper::upgrade::on(request).await {
+            let _ = tokio::io::copy(&mut TokioIo::new(upgraded), &mut tokio::io::sink()).await;
+        }
+    });
+    answer
 }
 
 async fn serve_http2(stream: TcpStream, served: Arc<AtomicU64>) {

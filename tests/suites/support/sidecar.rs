@@ -25,12 +25,18 @@ impl Sidecar {
 
     /// With at most `files` open files.
     pub async fn with_files(app: SocketAddr, arguments: &[&str], files: Option<u32>) -> Self {
+        let limit = files.map(|files| format!("ulimit -n {files}"));
+        Self::with_shell(app, arguments, limit.as_deref()).await
+    }
+
+    /// After a shell has done `before`.
+    pub async fn with_shell(app: SocketAddr, arguments: &[&str], before: Option<&str>) -> Self {
         let program = std::env::var("SUITES_SIDECAR").unwrap_or_else(|_| env!("CARGO_BIN_EXE_restart-sidecar").into());
-        let mut command = match files {
+        let mut command = match before {
             None => Command::new(&program),
-            Some(files) => {
+            Some(before) => {
                 let mut shell = Command::new("bash");
-                shell.args(["-c", "ulimit -n $0; exec \"$@\"", &files.to_string(), &program]);
+                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), &program]);
                 shell
             }
         };
@@ -85,8 +91,17 @@ impl Sidecar {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that has been resident, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
