@@ -54,7 +54,7 @@ pub async fn serve(client: TcpStream, early: Bytes, seat: Seat, relay: &Arc<Rela
     ledger.clear();
     if let Some(client) = Arc::into_inner(client) {
         match ended {
-            Ended::NoPlace => drop(client),
+            Ended::NoPlace => socket::close_soon(client).await,
             Ended::InOrder if !ledger.is_flooded() => socket::close_after_answer(client).await,
             Ended::InOrder | Ended::Broken => socket::close_broken(client).await,
         }
@@ -93,7 +93,7 @@ async fn run(
     relay: &Arc<Relay>,
 ) -> Ended {
     let (mut drains, mut closing) = (relay.shared.drains(), relay.shared.closing());
-    let (mut goodbye, mut is_seated, mut leaves) = (None, false, None);
+    let (mut goodbye, mut is_seated, mut leaves, mut has_said_all) = (None, false, None, false);
     if *closing.borrow_and_update() {
         engine.graceful_shutdown();
         goodbye = Some(Instant::now() + GOODBYE);
@@ -111,10 +111,18 @@ async fn run(
                 goodbye = Some(Instant::now() + GOODBYE);
             }
             () = at(goodbye) => {
-                if !engine.has_streams() {
-                    return if leaves == Some(Why::PlaceNeeded) { Ended::NoPlace } else { Ended::InOrder };
+                if has_said_all {
+                    return ended(leaves);
                 }
-                goodbye = Some(Instant::now() + GOODBYE);
+                let next = if engine.has_streams() {
+                    GOODBYE
+                } else {
+                    // Names the last stream that is served, so that the client may send again what it has begun since.
+                    engine.abrupt_shutdown(Reason::NO_ERROR);
+                    has_said_all = true;
+                    SHORT_GOODBYE
+                };
+                goodbye = Some(Instant::now() + next);
             }
             why = seat.is_told(&mut is_seated), if leaves.is_none() => {
                 leaves = Some(why);
@@ -133,9 +141,16 @@ async fn run(
                     tracing::debug!(%error, "an HTTP/2 connection broke");
                     return Ended::Broken;
                 }
-                None => return Ended::InOrder,
+                None => return ended(leaves),
             },
         }
+    }
+}
+
+fn ended(leaves: Option<Why>) -> Ended {
+    match leaves {
+        Some(Why::PlaceNeeded) => Ended::NoPlace,
+        Some(_) | None => Ended::InOrder,
     }
 }
 

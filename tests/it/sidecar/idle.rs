@@ -1,7 +1,7 @@
 //! Idle clients: closed when they have been idle for too long, or when another needs their place; never one that asks.
 
 use super::harness::{GET, OK, Peer, World};
-use super::http2_harness::{App, Client, text};
+use super::http2_harness::{App, Client, DATA, END_STREAM, GOAWAY, Raw, text};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -85,4 +85,25 @@ async fn where_nobody_is_idle_it_is_not_ready_until_somebody_leaves() {
     assert_eq!(world.get("/readyz").await.0, 200);
     second.1.send(OK).await;
     second.0.expect(OK).await;
+}
+
+/// Its client never confirms, so a request of its may be on the way in the moment of the close: it is told which was the last
+/// one that is served.
+#[tokio::test]
+async fn a_client_of_http2_that_makes_room_is_told_its_last_stream_before_the_close() {
+    let world = Arc::new(World::with(&["--max-connections", "1"]).await);
+    let mut app = App::start(&world);
+    let mut idle = Raw::connect(&world, &[]).await;
+    idle.get(1).await;
+    app.next().await.answer("ok");
+    while idle.read_kind(DATA).await.flags & END_STREAM == 0 {}
+    let mut newcomer = world.client().await;
+    newcomer.send(GET).await;
+    let mut last = Vec::new();
+    while let Some(frame) = idle.read().await {
+        if frame.kind == GOAWAY {
+            last.push(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
+        }
+    }
+    assert_eq!(last, [0x7fff_ffff, 1]);
 }
