@@ -140,11 +140,12 @@ async fn attempt(
             #[cfg(feature = "planted")]
             share.forget_if(crate::sidecar::planted::Fault::ForgetsTunnels);
             let inbound = &mut connection.inbound;
+            // Boxed: most connections become no tunnel, and should not own room for one.
             Next::End(if request.websocket {
                 let last_call = relay.shared.last_call();
-                tunnel::run_websocket(client, app, inbound, &mut outbound, &last_call, relay.stall).await
+                Box::pin(tunnel::run_websocket(client, app, inbound, &mut outbound, &last_call, relay.stall)).await
             } else {
-                tunnel::run(client, app, inbound, &mut outbound, Some(relay.stall)).await
+                Box::pin(tunnel::run(client, app, inbound, &mut outbound, Some(relay.stall))).await
             })
         }
         outcome => exchange.next(&outcome),

@@ -31,7 +31,8 @@ pub struct Connection {
 
 impl Connection {
     async fn open(app: &App) -> io::Result<Self> {
-        let stream = app.connect().await?;
+        // Boxed: most requests find one that is open, and a client connection should not own room for it.
+        let stream = Box::pin(app.connect()).await?;
         socket::prepare(&stream);
         Ok(Self { stream, proven: false, reused: false })
     }
