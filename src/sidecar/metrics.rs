@@ -18,6 +18,14 @@ pub fn page(shared: &Shared) -> String {
     metric(&mut page, "in_flight", "gauge", "Requests in flight.", &[("", shared.in_flight.now())]);
     metric(&mut page, "connections", "gauge", "Open client connections.", &[("", shared.connections.now())]);
     metric(&mut page, "requests_total", "counter", "Requests that began.", &[("", shared.in_flight.total())]);
+    let tls = shared.tls.load(Ordering::Relaxed);
+    metric(
+        &mut page,
+        "tls_connections_total",
+        "counter",
+        "TLS connections that were passed through in http mode.",
+        &[("", tls)],
+    );
     let ignored = shared.ignored.load(Ordering::Relaxed);
     let help =
         "Requests that were served and do not count: probes, and what --ignore-path and --ignore-user-agent name.";

@@ -31,6 +31,7 @@ pub mod seldom;
 pub mod state;
 pub mod tcp;
 pub mod termination;
+pub mod tls;
 
 use cli::{Cli, Mode, Run, Verb};
 use descriptors::Room;

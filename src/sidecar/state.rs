@@ -24,6 +24,8 @@ pub struct Shared {
     pub listeners: Count,
     /// Requests that got an answer of our own, by status: 400, 408, 431, 502, 503.
     pub own_answers: [AtomicU64; OWN_STATUSES.len()],
+    /// Connections that were passed through because they speak TLS.
+    pub tls: AtomicU64,
     /// Requests that were served and do not count.
     pub ignored: AtomicU64,
     /// HTTP/2 connections that were closed for a flood of frames that carry no request.
@@ -68,6 +70,7 @@ impl Shared {
             connections: Count::default(),
             listeners: Count::default(),
             own_answers: Default::default(),
+            tls: AtomicU64::new(0),
             ignored: AtomicU64::new(0),
             floods: AtomicU64::new(0),
             quota: Arc::new(Quota::new(None)),

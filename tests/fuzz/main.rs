@@ -13,6 +13,7 @@ mod http;
 mod mutate;
 #[path = "../suites/framing/reader.rs"]
 mod reader;
+mod tls;
 mod wire;
 
 use mutate::Source;

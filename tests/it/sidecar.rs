@@ -27,5 +27,6 @@ mod stall;
 mod streaming;
 mod tcp;
 mod termination;
+mod tls;
 mod tunnel;
 mod websocket;

@@ -12,13 +12,16 @@ use super::h2c_header::without_h2c;
 use super::head::{self, Method, RequestHead};
 use super::pool::{self, Pool};
 use super::socket::{self, Peek};
+use super::tunnel;
 use crate::sidecar::count::Share;
 use crate::sidecar::descriptors::Room;
 use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::idle::{Seat, Why};
 use crate::sidecar::ignored::Ignored;
 use crate::sidecar::quota::CONNECTION;
+use crate::sidecar::seldom::Seldom;
 use crate::sidecar::state::Shared;
+use crate::sidecar::tls;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -35,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Most bytes of empty lines before a request (RFC 9112 2.2 asks for one line to be passed over).
 const MOST_EMPTY: usize = 64;
+
+static TLS: Seldom = Seldom::new();
 
 /// What every connection of the `http` mode needs.
 pub struct Relay {
@@ -143,6 +148,8 @@ impl<'a> Connection<'a> {
     async fn run(&mut self) -> End {
         let mut told = pin!(told_to_close(self.relay));
         match self.speaks_http2(told.as_mut()).await {
+            // Boxed: it is rare, and a connection should not own room for it.
+            Ok(false) if tls::begins(self.inbound.bytes()) => return Box::pin(self.pass_through()).await,
             Ok(false) => {}
             Ok(true) => return End::Http2,
             Err(end) => return end,
@@ -182,6 +189,30 @@ impl<'a> Connection<'a> {
                 }
             }
         }
+    }
+
+    /// Relays a connection that speaks TLS, which counts as long as it is open: what it says cannot be read. One that is
+    /// not served is cut off, since no answer could be understood.
+    async fn pass_through(&mut self) -> End {
+        let relay = self.relay;
+        relay.shared.arrived_at(self.now, std::mem::take(&mut self.arrived));
+        let Some(_tunnel) = relay.tunnels.try_one().filter(|_| !relay.shared.rejects()) else { return End::CutShort };
+        let Ok(app) = relay.pool.app().connect().await else { return End::CutShort };
+        socket::prepare(&app);
+        relay.shared.tls.fetch_add(1, Ordering::Relaxed);
+        if TLS.is_due() {
+            let server_name = tls::server_name(self.inbound.bytes()).unwrap_or_default();
+            tracing::info!(
+                server_name,
+                "a client speaks TLS: its connection is passed through, and in flight until it closes"
+            );
+        }
+        let mut outbound = Buffer::new(&relay.shared.quota);
+        let end = tunnel::run(self.client, &app, &mut self.inbound, &mut outbound, Some(relay.stall)).await;
+        if end == End::CutShort {
+            socket::reset(app);
+        }
+        end
     }
 
     /// Waits for the first byte of a request, and counts it.
