@@ -7,6 +7,8 @@
 //! **Invariant:** no connection to the app comes from a loopback address unless the command line asks for that or the
 //! pod has no other address.
 
+use super::http::socket;
+use super::proxy_header::ProxyHeader;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -52,6 +54,9 @@ pub struct App {
     address: SocketAddr,
     from: Option<IpAddr>,
     patience: Duration,
+    /// Whether it wants to be told who its clients are.
+    wants_header: bool,
+    header: Option<ProxyHeader>,
 }
 
 impl App {
@@ -69,7 +74,26 @@ impl App {
                 "this pod has no address of its own: the app sees every connection come from a loopback address, and may trust it for that"
             );
         }
-        Self { address, from, patience }
+        Self { address, from, patience, wants_header: false, header: None }
+    }
+
+    /// The same app, which expects the header of the PROXY protocol at the start of each connection, if it `wants` it.
+    #[must_use]
+    pub fn with_proxy_header(self, wants: bool) -> Self {
+        Self { wants_header: wants, ..self }
+    }
+
+    /// The same app, to be connected to on behalf of `client`.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: &TcpStream) -> Self {
+        let header = if self.wants_header { ProxyHeader::of(client) } else { None };
+        Self { header, ..*self }
+    }
+
+    /// Whether a connection serves one client alone: it begins with the name of that one.
+    #[must_use]
+    pub fn knows_its_client(&self) -> bool {
+        self.wants_header
     }
 
     /// Where it listens.
@@ -83,14 +107,18 @@ impl App {
     /// # Errors
     /// What the socket reports; `TimedOut` for an app that did not accept in time.
     pub async fn connect(&self) -> io::Result<TcpStream> {
-        let socket = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let opening = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = self.from {
             // The port is chosen when it is known where the connection goes, so that none is taken twice. A kernel
             // without the option takes one at once, which costs ports alone.
-            let _ = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true);
-            socket.bind(SocketAddr::new(from, 0))?;
+            let _ = setsockopt(&opening, sockopt::IpBindAddressNoPort, &true);
+            opening.bind(SocketAddr::new(from, 0))?;
         }
-        tokio::time::timeout(self.patience, socket.connect(self.address)).await?
+        let stream = tokio::time::timeout(self.patience, opening.connect(self.address)).await??;
+        if let Some(header) = &self.header {
+            socket::write_all(&stream, header.bytes()).await?;
+        }
+        Ok(stream)
     }
 }
 

@@ -67,6 +67,10 @@ pub struct Run {
     /// trusts what runs beside it; or an address of this pod.
     #[arg(long, value_name = "pod|loopback|ADDRESS", default_value = "pod")]
     pub app_source: Source,
+    /// Begin each connection to the app with the header of the PROXY protocol, version 2, which names the client; an app that
+    /// does not expect it takes it for garbage.
+    #[arg(long)]
+    pub proxy_protocol: bool,
     /// Longest time for the app to accept a connection.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub connect_timeout_seconds: u32,

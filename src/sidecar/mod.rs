@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod observe;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod proxy_header;
 pub mod quota;
 pub mod readiness;
 pub mod seldom;
@@ -135,7 +136,7 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
 
 fn app_of(arguments: &Run) -> app::App {
     let patience = Duration::from_secs(arguments.connect_timeout_seconds.into());
-    app::App::new(arguments.upstream, arguments.app_source, patience)
+    app::App::new(arguments.upstream, arguments.app_source, patience).with_proxy_header(arguments.proxy_protocol)
 }
 
 fn http_relay(arguments: &Run, clients: usize, shared: Arc<state::Shared>) -> http::connection::Relay {

@@ -31,7 +31,7 @@ pub async fn serve(client: TcpStream, relay: &Relay) {
     if relay.shared.rejects() {
         return socket::reset(client);
     }
-    let Ok(app) = relay.app.connect().await else {
+    let Ok(app) = relay.app.on_behalf_of(&client).connect().await else {
         return socket::reset(client);
     };
     socket::prepare(&app);

@@ -21,6 +21,7 @@ mod ignored;
 mod last_endpoint;
 mod observe;
 mod process;
+mod proxy_protocol;
 mod relay;
 mod stale;
 mod stall;

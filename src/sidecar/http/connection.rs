@@ -197,7 +197,7 @@ impl<'a> Connection<'a> {
         let relay = self.relay;
         relay.shared.arrived_at(self.now, std::mem::take(&mut self.arrived));
         let Some(_tunnel) = relay.tunnels.try_one().filter(|_| !relay.shared.rejects()) else { return End::CutShort };
-        let Ok(app) = relay.pool.app().connect().await else { return End::CutShort };
+        let Ok(app) = relay.pool.app().on_behalf_of(self.client).connect().await else { return End::CutShort };
         socket::prepare(&app);
         relay.shared.tls.fetch_add(1, Ordering::Relaxed);
         if TLS.is_due() {

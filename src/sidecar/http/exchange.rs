@@ -96,9 +96,11 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
     let pool = &relay.pool;
     let may_repeat = request.may_repeat && first <= MOST_REPEATED;
     let own = connection.own.take();
-    let was_bound = own.is_some();
+    let was_bound = own.is_some() || pool.app().knows_its_client();
     let own = own.map(|own| *own);
-    let Ok((mut upstream, taken)) = pool.send(own, &bytes[..first], connection.now, may_repeat).await else {
+    let Ok((mut upstream, taken)) =
+        pool.send(connection.client, own, &bytes[..first], connection.now, may_repeat).await
+    else {
         return NO_APP;
     };
     // Kept only where the app may just have closed the connection, and RFC 9110 9.2.2 lets a proxy send it again.
@@ -108,7 +110,7 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
     let mut tried = attempt(connection, request, &upstream.stream, body, first - taken).await;
     if let Some(again) = again.filter(|_| tried.is_unanswered) {
         // Boxed: it is rare, and a connection should not own room for it.
-        let Ok(fresh) = Box::pin(pool.send_anew(&again)).await else { return NO_APP };
+        let Ok(fresh) = Box::pin(pool.send_anew(connection.client, &again)).await else { return NO_APP };
         upstream = fresh;
         tried = Box::pin(attempt(connection, request, &upstream.stream, body, 0)).await;
     }

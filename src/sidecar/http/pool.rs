@@ -82,13 +82,14 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens or reuses a connection, `now`, and writes some of `first` to it; answers it and how much was taken. A
+    /// Opens or reuses a connection for `client`, `now`, and writes some of `first` to it; answers it and how much was taken. A
     /// connection that is the client's `own` is used first, as long as it is open.
     ///
     /// # Errors
     /// The app does not listen.
     pub async fn send(
         &self,
+        client: &TcpStream,
         own: Option<Connection>,
         first: &[u8],
         now: Instant,
@@ -100,17 +101,17 @@ impl Pool {
                 return Ok((connection, taken));
             }
         }
-        let connection = Connection::open(&self.app).await?;
+        let connection = Connection::open(&self.app.on_behalf_of(client)).await?;
         let taken = socket::write_some(&connection.stream, first).await?;
         Ok((connection, taken))
     }
 
-    /// Opens a connection and writes all of `request` to it.
+    /// Opens a connection for `client` and writes all of `request` to it.
     ///
     /// # Errors
     /// The app does not listen, or does not take it.
-    pub async fn send_anew(&self, request: &[u8]) -> io::Result<Connection> {
-        let connection = Connection::open(&self.app).await?;
+    pub async fn send_anew(&self, client: &TcpStream, request: &[u8]) -> io::Result<Connection> {
+        let connection = Connection::open(&self.app.on_behalf_of(client)).await?;
         socket::write_all(&connection.stream, request).await?;
         Ok(connection)
     }

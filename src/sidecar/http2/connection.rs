@@ -48,7 +48,7 @@ pub async fn serve(client: TcpStream, early: Bytes, seat: Seat, relay: &Arc<Rela
     let io = Watched::new(Arc::clone(&client), early, Arc::clone(&ledger), patience);
     let mut ended = Ended::Broken;
     if let Ok(Ok(engine)) = tokio::time::timeout(relay.head_timeout, builder(relay).handshake(io)).await {
-        let app = Arc::new(App::new(relay.pool.app(), relay.http2));
+        let app = Arc::new(App::new(relay.pool.app().on_behalf_of(&client), relay.http2));
         ended = run(engine, &app, &ledger, &seat, relay).await;
     }
     ledger.clear();
