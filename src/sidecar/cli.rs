@@ -3,6 +3,7 @@
 //! **Invariant:** everything that can be wrong with an argument is said before a socket is opened.
 
 use super::app::Source;
+use super::forwarded::Proxies;
 use super::readiness::ReadinessUrl;
 use crate::wire;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -71,6 +72,13 @@ pub struct Run {
     /// does not expect it takes it for garbage.
     #[arg(long)]
     pub proxy_protocol: bool,
+    /// Tell the app of each request (HTTP) who sent it, by `Forwarded` and `X-Forwarded-For`, `-Proto` and `-Host`; what the
+    /// client says there itself is replaced.
+    #[arg(long)]
+    pub forwarded: bool,
+    /// A proxy, or a range of them, whose own fields are kept and extended; may be given several times.
+    #[arg(long, value_name = "ADDRESS[/LENGTH]", requires = "forwarded")]
+    pub trusted_proxy: Vec<Proxies>,
     /// Longest time for the app to accept a connection.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub connect_timeout_seconds: u32,
@@ -247,6 +255,8 @@ mod tests {
             (vec!["--grace-seconds", "86401"], "grace-seconds"),
             (vec!["--admin", "[::]:8012"], "different"),
             (vec!["--mode", "smtp"], "mode"),
+            (vec!["--trusted-proxy", "10.0.0.0/8"], "--forwarded"),
+            (vec!["--forwarded", "--trusted-proxy", "ingress"], "neither an address"),
             (vec!["--ignore-path", "metrics"], "not a path"),
             (vec!["--app-source", "localhost"], "neither pod nor loopback"),
             (vec!["--readiness-url", "https://127.0.0.1:1/"], "http://"),

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod count;
 pub mod descriptors;
 pub mod drain;
+pub mod forwarded;
 pub mod http;
 pub mod http2;
 pub mod idle;
@@ -145,6 +146,7 @@ fn http_relay(arguments: &Run, clients: usize, shared: Arc<state::Shared>) -> ht
     http::connection::Relay {
         shared,
         pool: http::pool::Pool::new(app_of(arguments), millis(arguments.upstream_idle_millis)),
+        forwarding: forwarded::Forwarding::new(arguments.forwarded, arguments.trusted_proxy.clone()),
         ignored: ignored::Ignored::new(arguments.ignore_path.clone(), arguments.ignore_user_agent.clone()),
         tunnels: Room::new((clients / 4 * 3).max(1)),
         head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),

@@ -9,6 +9,7 @@ mod drain;
 mod edge;
 mod empty_lines;
 mod footprint;
+mod forwarded;
 mod framing;
 mod harness;
 mod http2;

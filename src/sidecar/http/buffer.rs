@@ -67,10 +67,18 @@ impl<'a> Buffer<'a> {
         }
     }
 
-    /// Puts `new`, which must not be longer, in the place of the first `count` bytes.
+    /// Puts `new` in the place of the first `count` bytes.
     pub fn replace(&mut self, count: usize, new: &[u8]) {
-        debug_assert!(new.len() <= count && count <= self.end - self.start);
-        self.start += count - new.len();
+        debug_assert!(count <= self.end - self.start);
+        let longer = new.len().saturating_sub(count);
+        while self.start + self.storage.len() - self.end < longer {
+            self.grow();
+        }
+        if self.start < longer {
+            self.storage.copy_within(self.start..self.end, longer);
+            (self.start, self.end) = (longer, longer + self.end - self.start);
+        }
+        self.start = self.start + count - new.len();
         self.storage[self.start..self.start + new.len()].copy_from_slice(new);
     }
 
@@ -178,12 +186,16 @@ impl<'a> Buffer<'a> {
                 self.storage.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
-                let more = self.storage.len().max(LARGE - SIZE);
-                self.quota.take(more as u64);
-                self.storage.reserve_exact(more);
-                self.storage.resize(self.storage.len() + more, 0);
+                self.grow();
             }
         }
+    }
+
+    fn grow(&mut self) {
+        let more = self.storage.len().max(LARGE - SIZE);
+        self.quota.take(more as u64);
+        self.storage.reserve_exact(more);
+        self.storage.resize(self.storage.len() + more, 0);
     }
 }
 
@@ -218,6 +230,27 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         (near.unwrap(), far.unwrap().0)
+    }
+
+    #[test]
+    fn bytes_are_replaced_by_more_or_fewer_wherever_they_stand() {
+        let quota = Arc::new(Quota::new(None));
+        for (start, rest) in [(0, 10), (5, 10), (0, SIZE - 10), (5, SIZE - 20), (0, SIZE * 3)] {
+            for new in [0, 3, 10, 11, 200, SIZE] {
+                let mut buffer = Buffer::new(&quota);
+                buffer.make_room();
+                while buffer.storage.len() < start + 10 + rest {
+                    buffer.grow();
+                }
+                (buffer.start, buffer.end) = (start, start + 10 + rest);
+                buffer.storage[start..].fill(b'o');
+                buffer.storage[start + 10..start + 10 + rest].fill(b'r');
+                buffer.replace(10, &vec![b'n'; new]);
+                let expected = [vec![b'n'; new], vec![b'r'; rest]].concat();
+                assert_eq!(buffer.bytes(), expected, "{start}, {rest}, {new}");
+            }
+        }
+        assert_eq!(quota.held(), 0);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use super::socket::{self, Peek};
 use super::tunnel;
 use crate::sidecar::count::Share;
 use crate::sidecar::descriptors::Room;
+use crate::sidecar::forwarded::{self, Forwarding};
 use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::idle::{Seat, Why};
 use crate::sidecar::ignored::Ignored;
@@ -47,6 +48,8 @@ pub struct Relay {
     pub shared: Arc<Shared>,
     /// Connections to the app.
     pub pool: Pool,
+    /// What the app is told of the client.
+    pub forwarding: Forwarding,
     /// Requests that do not count.
     pub ignored: Ignored,
     /// Requests that may become tunnels: fewer than there may be connections, so that others still find a place.
@@ -273,6 +276,7 @@ impl<'a> Connection<'a> {
         } else {
             self.relay.shared.arrived_at(self.now, std::mem::take(&mut self.arrived));
         }
+        let parsed = parsed.and_then(|head| self.tell_who_asks(head));
         let head = match parsed {
             Ok(head) => head,
             Err(next) => return next,
@@ -283,6 +287,18 @@ impl<'a> Connection<'a> {
             Next::Answer(answer) => Next::End(self.answer(answer, head.method == Method::Head).await),
             next => next,
         }
+    }
+
+    /// The same request with the fields that tell the app who sent it, if it is to be told.
+    fn tell_who_asks(&mut self, head: RequestHead) -> Result<RequestHead, Next> {
+        let forwarding = &self.relay.forwarding;
+        if !forwarding.is_on() {
+            return Ok(head);
+        }
+        let client = self.client.peer_addr().map_err(|_| Next::End(End::Gone))?;
+        let edited = forwarded::edited(forwarding, &self.inbound.bytes()[..head.length], client.ip());
+        self.inbound.replace(head.length, &edited);
+        head::parse_request(&edited).map_err(|malformed| Next::Answer(malformed.into()))
     }
 
     /// The head of the request that has begun to arrive.

@@ -7,6 +7,7 @@ use super::app::App;
 use super::ledger::Ledger;
 use super::stream::Stream;
 use super::watched::{Patience, Watched};
+use crate::sidecar::forwarded;
 use crate::sidecar::http::connection::Relay;
 use crate::sidecar::http::socket;
 use crate::sidecar::idle::{Seat, Why};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,9 +49,10 @@ pub async fn serve(client: TcpStream, early: Bytes, seat: Seat, relay: &Arc<Rela
     let patience = Patience { head: relay.head_timeout, stall: relay.http2.stall };
     let io = Watched::new(Arc::clone(&client), early, Arc::clone(&ledger), patience);
     let mut ended = Ended::Broken;
+    let from = client.peer_addr().ok().map(|address| address.ip());
     if let Ok(Ok(engine)) = tokio::time::timeout(relay.head_timeout, builder(relay).handshake(io)).await {
         let app = Arc::new(App::new(relay.pool.app().on_behalf_of(&client), relay.http2));
-        ended = run(engine, &app, &ledger, &seat, relay).await;
+        ended = run(engine, &app, &ledger, &seat, relay, from).await;
     }
     ledger.clear();
     if let Some(client) = Arc::into_inner(client) {
@@ -91,6 +94,7 @@ async fn run(
     ledger: &Arc<Ledger>,
     seat: &Seat,
     relay: &Arc<Relay>,
+    from: Option<IpAddr>,
 ) -> Ended {
     let (mut drains, mut closing) = (relay.shared.drains(), relay.shared.closing());
     let (mut goodbye, mut is_seated, mut leaves, mut has_said_all) = (None, false, None, false);
@@ -130,7 +134,10 @@ async fn run(
                 goodbye = Some(Instant::now() + if why == Why::PlaceNeeded { SHORT_GOODBYE } else { GOODBYE });
             }
             accepted = engine.accept() => match accepted {
-                Some(Ok((request, respond))) => {
+                Some(Ok((mut request, respond))) => {
+                    if let Some(from) = from.filter(|_| relay.forwarding.is_on()) {
+                        forwarded::edit(&relay.forwarding, &mut request, from);
+                    }
                     start(request, respond, app, ledger, relay);
                     // A client that comes late gets its first answer before it is sent away.
                     if relay.shared.is_draining() {
