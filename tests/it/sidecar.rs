@@ -17,6 +17,7 @@ mod http2_abuse;
 mod http2_count;
 mod http2_drain;
 mod http2_harness;
+mod http2_stream_limit;
 mod idle;
 mod ignored;
 mod last_endpoint;

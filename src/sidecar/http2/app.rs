@@ -1,6 +1,7 @@
-//! The connection to the app that carries the streams of one client connection.
+//! The connections to the app that carry the streams of one client connection.
 //!
-//! One each: the streams of a client that reads slowly fill no window that those of another client need, the app's own
+//! Mostly one, and more only where the app takes fewer streams on one than the client has begun. They are the client's alone:
+//! the streams of a client that reads slowly fill no window that those of another client need, the app's own
 //! limits apply to each client as they would without us, and what ends one connection ends no other.
 //!
 //! **Invariant:** no request is sent before the app has shown that it speaks HTTP/2; a request is sent once.
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,37 +26,88 @@ use tokio::sync::{Mutex, oneshot};
 /// How long an app may take to say in which protocol it speaks.
 const FIRST_WORD: Duration = Duration::from_secs(10);
 
+/// Most connections to the app for one client connection.
+const MOST_LANES: usize = 16;
+
 static COMPLAINT: Seldom = Seldom::new();
 
 /// The app as one client connection sees it.
 pub struct App {
     target: app::App,
     limits: Limits,
-    connection: Mutex<Option<SendRequest<Bytes>>>,
+    lanes: Mutex<Vec<Lane>>,
+}
+
+/// A connection to the app.
+struct Lane {
+    send: SendRequest<Bytes>,
+    /// Held by each stream that is open on it.
+    open: Arc<()>,
+}
+
+/// The turn of one request on a connection to the app; its place is free again when this is dropped.
+pub struct Turn {
+    /// Sends the request.
+    pub send: SendRequest<Bytes>,
+    _open: Arc<()>,
+}
+
+impl Lane {
+    fn streams(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
+    }
+
+    /// Whether the app takes one more stream on it. What is sent beyond that would wait in the engine for another's end.
+    fn has_room(&self) -> bool {
+        self.streams() < self.send.current_max_send_streams()
+    }
+
+    fn turn(&self, send: SendRequest<Bytes>) -> Turn {
+        Turn { send, _open: Arc::clone(&self.open) }
+    }
+}
+
+/// A turn on a connection that is there and has room; those that the app is about to end are forgotten.
+async fn free_turn(lanes: &mut Vec<Lane>) -> Option<Turn> {
+    let mut index = 0;
+    while let Some(lane) = lanes.get(index) {
+        if !lane.has_room() {
+            index += 1;
+        } else if let Ok(send) = lane.send.clone().ready().await {
+            return Some(lane.turn(send));
+        } else {
+            lanes.remove(index);
+        }
+    }
+    None
 }
 
 impl App {
     /// The app, not connected yet.
     #[must_use]
     pub fn new(app: app::App, limits: Limits) -> Self {
-        Self { target: app, limits, connection: Mutex::new(None) }
+        Self { target: app, limits, lanes: Mutex::default() }
     }
 
-    /// A connection that takes another request: the one there is, or a new one if the app wants to end that.
+    /// The turn of another request: on a connection that takes it, or on a new one. If the app takes so few streams on
+    /// each that [`MOST_LANES`] do not suffice, the request waits for another's end.
     ///
     /// # Errors
     /// The answer to give instead.
-    pub async fn ready(&self) -> Result<SendRequest<Bytes>, Answer> {
-        let mut connection = self.connection.lock().await;
-        if let Some(present) = connection.take()
-            && let Ok(usable) = present.ready().await
-        {
-            *connection = Some(usable.clone());
-            return Ok(usable);
+    pub async fn ready(&self) -> Result<Turn, Answer> {
+        let mut lanes = self.lanes.lock().await;
+        if let Some(turn) = free_turn(&mut lanes).await {
+            return Ok(turn);
         }
-        let fresh = self.connect().await?;
-        *connection = Some(fresh.clone());
-        Ok(fresh)
+        if lanes.len() >= MOST_LANES
+            && let Some(lane) = lanes.iter().min_by_key(|lane| lane.streams())
+        {
+            return Ok(lane.turn(lane.send.clone()));
+        }
+        let lane = Lane { send: self.connect().await?, open: Arc::default() };
+        let turn = lane.turn(lane.send.clone());
+        lanes.push(lane);
+        Ok(turn)
     }
 
     async fn connect(&self) -> Result<SendRequest<Bytes>, Answer> {

@@ -78,11 +78,10 @@ impl Stream {
             head.version = Version::HTTP_11;
         }
         let app = Arc::clone(&self.app);
-        let mut send = self.unless_client_leaves(app.ready()).await?.map_err(Broken::NoAnswer)?;
+        let mut turn = self.unless_client_leaves(app.ready()).await?.map_err(Broken::NoAnswer)?;
         let no_answer = |_| Broken::NoAnswer(Answer::BadGateway("the request could not be sent to the app"));
         let (response, mut to_app) =
-            send.send_request(Request::from_parts(head, ()), body.is_end_stream()).map_err(no_answer)?;
-        drop(send);
+            turn.send.send_request(Request::from_parts(head, ()), body.is_end_stream()).map_err(no_answer)?;
         let ended = self.both_ways(body, response, &mut to_app).await;
         match ended {
             Err(Broken::ByClient(reason)) => to_app.send_reset(reason),
