@@ -41,6 +41,9 @@ pub const SIDECAR_LABEL: &str = "restart-controller.dev/sidecar";
 pub const JOB_HOOKS: &str = "restart-controller.dev/job-hooks";
 /// On a namespace: `true` where those Jobs may use Secrets.
 pub const JOB_HOOK_SECRETS: &str = "restart-controller.dev/job-hook-secrets";
+/// On a pod, annotation: ports of the app, separated by commas, whose requests are not counted and may be cut off, such as that
+/// of its metrics.
+pub const UNCOUNTED_PORTS: &str = "restart-controller.dev/uncounted-ports";
 /// Name of the sidecar's container.
 pub const SIDECAR_CONTAINER: &str = "restart-sidecar";
 

@@ -5,6 +5,7 @@
 use super::app::Source;
 use super::forwarded::Proxies;
 use super::readiness::ReadinessUrl;
+use super::route::{self, Relayed, Route};
 use crate::wire;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ed25519_dalek::VerifyingKey;
@@ -39,16 +40,6 @@ pub enum Mode {
     Observe,
 }
 
-impl From<Mode> for wire::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Http => Self::Http,
-            Mode::Tcp => Self::Tcp,
-            Mode::Observe => Self::Observe,
-        }
-    }
-}
-
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -58,6 +49,10 @@ pub struct Run {
     /// Where the Service's traffic arrives.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8012")]
     pub listen: SocketAddr,
+    /// One of several ports: where its traffic arrives (PORT or ADDRESS:PORT), where the app listens for it, and how it is
+    /// understood; given once for each, instead of `--listen`, `--upstream` and `--mode`.
+    #[arg(long, value_name = "LISTEN=UPSTREAM[,http|grpc|tcp]", conflicts_with_all = ["mode", "listen", "upstream"])]
+    pub route: Vec<Route>,
     /// Where reports, commands, probes and metrics are served.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8022")]
     pub admin: SocketAddr,
@@ -171,6 +166,30 @@ fn default_socket(given: Option<&str>, pod_uid: Option<&str>) -> String {
 const MAX_SOCKET_NAME: usize = 107;
 
 impl Run {
+    /// Every port that takes traffic; none where nothing is relayed.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        let relayed = match self.mode {
+            Mode::Http => Relayed::Http,
+            Mode::Tcp => Relayed::Tcp,
+            Mode::Observe => return vec![],
+        };
+        let one = Route { listen: self.listen, upstream: self.upstream, relayed };
+        if self.route.is_empty() { vec![one] } else { self.route.clone() }
+    }
+
+    /// How traffic is understood, all of it together: connections alone are counted only if all routes do so.
+    #[must_use]
+    pub fn wire_mode(&self) -> wire::Mode {
+        match self.mode {
+            Mode::Observe => wire::Mode::Observe,
+            Mode::Http | Mode::Tcp if self.routes().iter().all(|route| route.relayed == Relayed::Tcp) => {
+                wire::Mode::Tcp
+            }
+            Mode::Http | Mode::Tcp => wire::Mode::Http,
+        }
+    }
+
     /// What no single argument shows.
     ///
     /// # Errors
@@ -186,8 +205,10 @@ impl Run {
         if ids.len() < all {
             return Err("--trusted-key: two keys have the same id".into());
         }
-        if self.listen == self.admin || self.listen == self.upstream || self.admin == self.upstream {
-            return Err("--listen, --admin and --upstream must be three different addresses".into());
+        if !are_different(self.routes().iter().flat_map(|route| [route.listen, route.upstream]).chain([self.admin])) {
+            return Err(
+                "--listen, --admin and --upstream, and those of each --route, must be different addresses".into()
+            );
         }
         if !(1..=MAX_SOCKET_NAME).contains(&control_socket(self.control_socket.as_deref()).len()) {
             return Err(format!("--control-socket must have 1 to {MAX_SOCKET_NAME} bytes"));
@@ -196,10 +217,16 @@ impl Run {
     }
 }
 
-/// An address of this pod alone: a relay to elsewhere would count what it does not protect.
+fn are_different(addresses: impl Iterator<Item = SocketAddr>) -> bool {
+    let mut addresses: Vec<_> = addresses.filter(|address| address.port() != 0).collect();
+    let all = addresses.len();
+    addresses.sort();
+    addresses.dedup();
+    addresses.len() == all
+}
+
 fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "not ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())?;
-    if address.ip().is_loopback() { Ok(address) } else { Err("the app must listen on a loopback address".into()) }
+    route::loopback(text.parse().map_err(|_| "not ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())?)
 }
 
 /// A path as a request names it.
@@ -258,6 +285,8 @@ mod tests {
             (vec!["--trusted-proxy", "10.0.0.0/8"], "--forwarded"),
             (vec!["--forwarded", "--trusted-proxy", "ingress"], "neither an address"),
             (vec!["--ignore-path", "metrics"], "not a path"),
+            (vec!["--route", "8012=8080", "--route", "8012=9090"], "different"),
+            (vec!["--route", "8012=8080", "--listen", "[::]:1"], "cannot be used with"),
             (vec!["--app-source", "localhost"], "neither pod nor loopback"),
             (vec!["--readiness-url", "https://127.0.0.1:1/"], "http://"),
             (vec!["--control-socket", ""], "control-socket"),

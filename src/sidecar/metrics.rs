@@ -17,6 +17,18 @@ pub fn page(shared: &Shared) -> String {
     });
     metric(&mut page, "in_flight", "gauge", "Requests in flight.", &[("", shared.in_flight.now())]);
     metric(&mut page, "connections", "gauge", "Open client connections.", &[("", shared.connections.now())]);
+    let routes: Vec<_> = shared
+        .routes
+        .iter()
+        .map(|(port, count)| (format!("{{port=\"{port}\"}}"), count.load(Ordering::Relaxed)))
+        .collect();
+    metric(
+        &mut page,
+        "route_connections_total",
+        "counter",
+        "Connections that each port has taken.",
+        &borrowed(&routes),
+    );
     metric(&mut page, "requests_total", "counter", "Requests that began.", &[("", shared.in_flight.total())]);
     let tls = shared.tls.load(Ordering::Relaxed);
     metric(

@@ -29,14 +29,17 @@ pub mod planted;
 pub mod proxy_header;
 pub mod quota;
 pub mod readiness;
+pub mod route;
 pub mod seldom;
 pub mod state;
 pub mod tcp;
 pub mod termination;
 pub mod tls;
 
-use cli::{Cli, Mode, Run, Verb};
+use cli::{Cli, Run, Verb};
 use descriptors::Room;
+use route::{Relayed, Route};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -76,10 +79,12 @@ pub struct Sidecar {
     pub shared: Arc<state::Shared>,
     /// How long its termination may take.
     pub limits: termination::Limits,
-    /// Where it takes traffic; the port is chosen by the system if the argument was 0.
-    pub listen: std::net::SocketAddr,
+    /// Where it takes traffic; a port is chosen by the system if the argument was 0. Of several routes the first.
+    pub listen: SocketAddr,
+    /// Where each route does.
+    pub routes: Vec<SocketAddr>,
     /// Where its admin port is.
-    pub admin: std::net::SocketAddr,
+    pub admin: SocketAddr,
 }
 
 /// Opens the sockets and starts to serve.
@@ -93,59 +98,67 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     };
     let drain = drain::Drain::new(arguments.pod_uid.clone(), arguments.trusted_keys.iter().cloned().collect());
     let memory = arguments.memory_limit_mib.map(|mib| u64::from(mib) << 20).or_else(cgroup::memory_limit);
-    let shared = state::Shared::new(arguments.mode.into(), drain).with_quota(quota::Quota::new(memory));
-    let shared = Arc::new(shared);
+    let mut traffic = vec![];
+    for route in arguments.routes() {
+        traffic.push((route, listen::bind(route.listen, "traffic").await?));
+    }
+    let routes: Result<Vec<_>, _> = traffic.iter().map(|(_, listener)| listener.local_addr()).collect();
+    let routes = routes.map_err(|error| error.to_string())?;
+    let shared = state::Shared::new(arguments.wire_mode(), drain).with_quota(quota::Quota::new(memory));
+    let shared = Arc::new(shared.with_routes(routes.iter().map(SocketAddr::port)));
     let socket = cli::control_socket(arguments.control_socket.as_deref());
     let control = termination::listen(&socket)
         .map_err(|error| format!("cannot listen on control socket {socket:?}: {error}; choose another name by --control-socket, here and in the preStop hook"))?;
-    let traffic = match arguments.mode {
-        Mode::Http | Mode::Tcp => Some(listen::bind(arguments.listen, "traffic").await?),
-        Mode::Observe => None,
-    };
     let admin = listen::bind(arguments.admin, "the admin port").await?;
-    let listen = traffic.as_ref().map_or(Ok(arguments.listen), TcpListener::local_addr);
     let sidecar = Sidecar {
         shared: Arc::clone(&shared),
         limits,
-        listen: listen.map_err(|error| error.to_string())?,
+        listen: routes.first().copied().unwrap_or(arguments.listen),
+        routes,
         admin: admin.local_addr().map_err(|error| error.to_string())?,
     };
-    let app = arguments.upstream;
+    let apps: Vec<_> = if traffic.is_empty() {
+        vec![arguments.upstream]
+    } else {
+        traffic.iter().map(|(route, _)| route.upstream).collect()
+    };
     let most = descriptors::limits();
     let clients = most.clients.min(shared.quota.connections());
     let clients = arguments.max_connections.map_or(clients, |count| count as usize);
     let room = Room::new(clients);
-    match (arguments.mode, traffic) {
-        (Mode::Http, Some(traffic)) => {
-            let idle_timeout = Duration::from_secs(arguments.idle_timeout_seconds.into());
-            start_http(traffic, room, http_relay(&arguments, clients, Arc::clone(&shared)), idle_timeout);
-        }
-        (Mode::Tcp, Some(traffic)) => {
-            start_tcp(traffic, room, tcp::Relay { shared: Arc::clone(&shared), app: app_of(&arguments) });
-        }
-        (_, _) => start_observing(&arguments, limits.quiet, Arc::clone(&shared))?,
+    if traffic.is_empty() {
+        start_observing(&arguments, limits.quiet, Arc::clone(&shared))?;
     }
-    tracing::info!(mode = ?arguments.mode, listen = %sidecar.listen, admin = %sidecar.admin, %app, memory, connections = clients, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
+    let (idle_timeout, sweeping) = (Duration::from_secs(arguments.idle_timeout_seconds.into()), Arc::clone(&shared));
+    tokio::spawn(async move { sweeping.idle.sweep(idle_timeout).await });
+    for (place, (route, listener)) in traffic.into_iter().enumerate() {
+        let (shared, room) = (Arc::clone(&shared), room.clone());
+        match route.relayed {
+            Relayed::Http => start_http(listener, place, room, http_relay(&arguments, route, clients, shared)),
+            Relayed::Tcp => start_tcp(listener, place, room, tcp::Relay { shared, app: app_of(&arguments, route) }),
+        }
+    }
+    tracing::info!(mode = ?shared.mode(), listen = %sidecar.listen, admin = %sidecar.admin, ?apps, memory, connections = clients, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
     let giving_back = Arc::clone(&shared);
     tokio::spawn(async move { memory::give_back(&giving_back).await });
-    let look = readiness::AppLook::new(app, arguments.readiness_url);
+    let look = readiness::AppLook::new(apps, arguments.readiness_url);
     admin::start(admin, admin::Admin { shared, app: look, limits }, most.admin)?;
     Ok(sidecar)
 }
 
-fn app_of(arguments: &Run) -> app::App {
+fn app_of(arguments: &Run, route: Route) -> app::App {
     let patience = Duration::from_secs(arguments.connect_timeout_seconds.into());
-    app::App::new(arguments.upstream, arguments.app_source, patience).with_proxy_header(arguments.proxy_protocol)
+    app::App::new(route.upstream, arguments.app_source, patience).with_proxy_header(arguments.proxy_protocol)
 }
 
-fn http_relay(arguments: &Run, clients: usize, shared: Arc<state::Shared>) -> http::connection::Relay {
+fn http_relay(arguments: &Run, route: Route, clients: usize, shared: Arc<state::Shared>) -> http::connection::Relay {
     let stall = Duration::from_secs(arguments.stall_timeout_seconds.into());
     let window = arguments.http2_window_kib.map_or(shared.quota.window(), |kib| kib * 1024);
     http::connection::Relay {
         shared,
-        pool: http::pool::Pool::new(app_of(arguments), millis(arguments.upstream_idle_millis)),
+        pool: http::pool::Pool::new(app_of(arguments, route), millis(arguments.upstream_idle_millis)),
         forwarding: forwarded::Forwarding::new(arguments.forwarded, arguments.trusted_proxy.clone()),
         ignored: ignored::Ignored::new(arguments.ignore_path.clone(), arguments.ignore_user_agent.clone()),
         tunnels: Room::new((clients / 4 * 3).max(1)),
@@ -155,15 +168,14 @@ fn http_relay(arguments: &Run, clients: usize, shared: Arc<state::Shared>) -> ht
     }
 }
 
-fn start_http(traffic: TcpListener, room: Room, relay: http::connection::Relay, idle_timeout: Duration) {
+fn start_http(traffic: TcpListener, place: usize, room: Room, relay: http::connection::Relay) {
     let relay = Arc::new(relay);
-    let sweeping = Arc::clone(&relay.shared);
-    tokio::spawn(async move { sweeping.idle.sweep(idle_timeout).await });
     let expiring = Arc::clone(&relay);
     tokio::spawn(async move { expiring.pool.expire().await });
     tokio::spawn(async move {
         let start = |client, room| {
             let relay = Arc::clone(&relay);
+            relay.shared.taken_by(place);
             tokio::spawn(async move {
                 http::connection::serve(client, &relay).await;
                 drop(room);
@@ -173,11 +185,12 @@ fn start_http(traffic: TcpListener, room: Room, relay: http::connection::Relay, 
     });
 }
 
-fn start_tcp(traffic: TcpListener, room: Room, relay: tcp::Relay) {
+fn start_tcp(traffic: TcpListener, place: usize, room: Room, relay: tcp::Relay) {
     let relay = Arc::new(relay);
     tokio::spawn(async move {
         let start = |client, room| {
             let relay = Arc::clone(&relay);
+            relay.shared.taken_by(place);
             tokio::spawn(async move {
                 tcp::serve(client, &relay).await;
                 drop(room);

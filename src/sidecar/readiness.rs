@@ -18,17 +18,17 @@ const SHARED: Duration = Duration::from_millis(500);
 
 /// Looks at the app, for all who ask.
 pub struct AppLook {
-    app: SocketAddr,
+    apps: Vec<SocketAddr>,
     url: Option<ReadinessUrl>,
     /// When the last look ended, and what it found. Locked while one is under way, so that others wait for what it finds.
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl AppLook {
-    /// At the app at `app`, or at its own readiness URL.
+    /// At each port of the app, or at its own readiness URL.
     #[must_use]
-    pub fn new(app: SocketAddr, url: Option<ReadinessUrl>) -> Self {
-        Self { app, url, last: Mutex::new(None) }
+    pub fn new(apps: Vec<SocketAddr>, url: Option<ReadinessUrl>) -> Self {
+        Self { apps, url, last: Mutex::new(None) }
     }
 
     /// Whether the app can take a request, as of at most half a second ago.
@@ -39,7 +39,7 @@ impl AppLook {
         {
             return is_ready;
         }
-        let is_ready = app_is_ready(self.app, self.url.as_ref()).await;
+        let is_ready = app_is_ready(&self.apps, self.url.as_ref()).await;
         *last = Some((Instant::now(), is_ready));
         is_ready
     }
@@ -67,11 +67,18 @@ impl FromStr for ReadinessUrl {
     }
 }
 
-/// Whether the app at `app` is ready, by `url` if there is one.
-async fn app_is_ready(app: SocketAddr, url: Option<&ReadinessUrl>) -> bool {
+/// Whether the app accepts connections at all of `apps`; or is ready by `url`, if there is one.
+async fn app_is_ready(apps: &[SocketAddr], url: Option<&ReadinessUrl>) -> bool {
     let asked = async {
         match url {
-            None => TcpStream::connect(app).await.is_ok(),
+            None => {
+                for app in apps {
+                    if TcpStream::connect(app).await.is_err() {
+                        return false;
+                    }
+                }
+                true
+            }
             Some(url) => answers_2xx(url).await.unwrap_or(false),
         }
     };
@@ -95,7 +102,7 @@ mod tests {
     #[tokio::test]
     async fn probes_that_come_together_share_one_connection_to_the_app() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let look = AppLook::new(listener.local_addr().unwrap(), None);
+        let look = AppLook::new(vec![listener.local_addr().unwrap()], None);
         let (first, second, third) = tokio::join!(look.is_ready(), look.is_ready(), look.is_ready());
         assert!(first && second && third && look.is_ready().await);
         let mut connections = 0;

@@ -20,6 +20,10 @@ pub struct Shared {
     pub in_flight: Arc<Count>,
     /// Client connections that are open, idle ones included.
     pub connections: Count,
+    /// Those of them that are relayed as bytes: each is in flight as long as it is open.
+    pub tcp: Count,
+    /// How many connections each route has taken, by the port that takes them.
+    pub routes: Vec<(u16, AtomicU64)>,
     /// Sockets that take new ones.
     pub listeners: Count,
     /// Requests that got an answer of our own, by status: 400, 408, 431, 502, 503.
@@ -68,6 +72,8 @@ impl Shared {
         Self {
             in_flight: Arc::default(),
             connections: Count::default(),
+            tcp: Count::default(),
+            routes: vec![],
             listeners: Count::default(),
             own_answers: Default::default(),
             tls: AtomicU64::new(0),
@@ -92,8 +98,21 @@ impl Shared {
         Self { quota: Arc::new(quota), ..self }
     }
 
+    /// The same with routes at these ports.
+    #[must_use]
+    pub fn with_routes(self, ports: impl Iterator<Item = u16>) -> Self {
+        Self { routes: ports.map(|port| (port, AtomicU64::new(0))).collect(), ..self }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route at this place has taken a connection.
+    pub fn taken_by(&self, place: usize) {
+        if let Some((_, count)) = self.routes.get(place) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Requests have begun to arrive.

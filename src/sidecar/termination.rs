@@ -119,19 +119,19 @@ async fn drained(shared: &Shared, limits: Limits, began: Instant, budget: Durati
 
 /// Returns when nothing is in flight, and no request has come for the quiet window after `leaving`.
 ///
-/// Of connections alone (`tcp` mode) only the second: those that are open may stay so for long, and end without us.
+/// Of connections that are relayed as bytes only the second: those that are open may stay so for long, and end without us.
 async fn silence(shared: &Shared, limits: Limits, leaving: Instant) {
     let window = quiet_window(shared.mean_gap(), limits.quiet);
     let counts = shared.mode() != Mode::Tcp;
     let _watched = shared.watch();
     loop {
         if counts {
-            shared.in_flight.below(1).await;
+            shared.in_flight.below(1 + shared.tcp.now()).await;
         }
         shared.refresh().await;
         let since = shared.last_arrival().map_or(leaving, |last| last.max(leaving));
         let quiet_at = (since + window).max(leaving + HOLD);
-        if Instant::now() >= quiet_at && (!counts || shared.in_flight.now() == 0) {
+        if Instant::now() >= quiet_at && (!counts || shared.in_flight.now() <= shared.tcp.now()) {
             return;
         }
         tokio::time::sleep_until(quiet_at.into()).await;

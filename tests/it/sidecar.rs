@@ -25,6 +25,7 @@ mod observe;
 mod process;
 mod proxy_protocol;
 mod relay;
+mod routes;
 mod stale;
 mod stall;
 mod streaming;
