@@ -14,11 +14,16 @@ use super::{Malformed, socket, tunnel};
 use crate::sidecar::count::Share;
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+/// An app that closes a connection without an answer later than this has had the request, and may have acted on it.
+const REPEATED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What each direction tells the other. Both run in one task, so the order of these flags is that of the code.
 #[derive(Default)]
@@ -31,6 +36,8 @@ pub struct Progress {
     /// Bytes of the final answer may have been written to the client.
     pub answer_begun: AtomicBool,
     answer_ended: AtomicBool,
+    /// How often the app has taken a part of the request's body.
+    taken: AtomicU32,
     /// The app has asked for, or gone on with, an authentication of the connection.
     pub binds_connection: AtomicBool,
 }
@@ -51,6 +58,12 @@ const MOST_REPEATED: usize = 8 * 1024;
 enum Outcome {
     Stopped(Stop),
     Ended(Ending),
+}
+
+/// How long the app may still stand still after its answer, and what it had taken by then.
+struct Patience {
+    rest: Pin<Box<Sleep>>,
+    taken: u32,
 }
 
 /// What an exchange works on.
@@ -105,10 +118,10 @@ pub async fn run(connection: &mut Connection<'_>, request: &RequestHead) -> Next
     };
     // Kept only where the app may just have closed the connection, and RFC 9110 9.2.2 lets a proxy send it again.
     let again = upstream.is_reused() && may_repeat && taken == first;
-    let again = again.then(|| bytes[..first].to_vec());
+    let again = again.then(|| (bytes[..first].to_vec(), Instant::now()));
     connection.inbound.consume(taken);
     let mut tried = attempt(connection, request, &upstream.stream, body, first - taken).await;
-    if let Some(again) = again.filter(|_| tried.is_unanswered) {
+    if let Some((again, _)) = again.filter(|(_, sent)| tried.is_unanswered && sent.elapsed() < REPEATED_WITHIN) {
         // Boxed: it is rare, and a connection should not own room for it.
         let Ok(fresh) = Box::pin(pool.send_anew(connection.client, &again)).await else { return NO_APP };
         upstream = fresh;
@@ -166,7 +179,7 @@ impl Exchange<'_> {
     ) -> Outcome {
         let mut sending = pin!(self.send(inbound, body, unsent));
         let mut answering = pin!(response::relay(self, outbound));
-        let mut ended = None;
+        let (mut ended, mut patience) = (None, None);
         poll_fn(|context| {
             // Once the request has been sent, the answer may end the exchange without another look at the client.
             let sent = self.has_sent_request();
@@ -185,9 +198,26 @@ impl Exchange<'_> {
             if sent && let Poll::Ready(stop) = sending.as_mut().poll(context) {
                 return Poll::Ready(Outcome::Stopped(stop));
             }
+            if ended.is_some() && self.app_stands_still(&mut patience, context) {
+                return Poll::Ready(Outcome::Stopped(Stop::Stalled));
+            }
             Poll::Pending
         })
         .await
+    }
+
+    /// Whether the app, which has answered already, has taken nothing of the request's body for too long.
+    fn app_stands_still(&self, patience: &mut Option<Patience>, context: &mut Context<'_>) -> bool {
+        let taken = self.progress.taken.load(Ordering::Relaxed);
+        let rest = || Box::pin(tokio::time::sleep(self.relay.stall));
+        let patience = patience.get_or_insert_with(|| Patience { rest: rest(), taken });
+        while patience.rest.as_mut().poll(context).is_ready() {
+            if patience.taken == taken {
+                return true;
+            }
+            *patience = Patience { rest: rest(), taken };
+        }
+        false
     }
 
     /// Whether nothing is left to do after the answer has ended. An app that answers early and keeps the connection goes
@@ -251,8 +281,11 @@ impl Exchange<'_> {
     /// Whether the app has taken all of it.
     async fn send_body(&self, inbound: &mut Buffer<'_>, mut body: Body, mut unsent: usize) -> Result<bool, Stop> {
         loop {
-            if unsent > 0 && inbound.pass_on(unsent, self.app).await.is_err() {
-                return Ok(false);
+            if unsent > 0 {
+                if inbound.pass_on(unsent, self.app).await.is_err() {
+                    return Ok(false);
+                }
+                self.progress.taken.fetch_add(1, Ordering::Relaxed);
             }
             if body.is_done() {
                 return Ok(true);

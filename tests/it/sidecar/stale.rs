@@ -72,6 +72,18 @@ async fn what_follows_in_the_pipeline_is_served_after_the_second_try() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_app_has_had_for_a_while_is_not_sent_again() {
+    let world = World::start().await;
+    let (mut client, mut app) = kept(&world).await;
+    client.send(GET).await;
+    app.expect(GET).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    drop(app);
+    assert_eq!(client.own_answer().await, 502);
+    world.in_flight_becomes(0).await;
+}
+
+#[tokio::test]
 async fn what_is_not_idempotent_or_has_a_body_is_never_sent_twice() {
     for request in
         [POST, "PATCH / HTTP/1.1\r\nHost: a\r\n\r\n", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"]

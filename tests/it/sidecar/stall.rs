@@ -29,6 +29,42 @@ async fn a_client_that_stops_reading_its_answer_is_reset() {
 }
 
 #[tokio::test]
+async fn an_app_that_has_answered_and_reads_no_more_of_the_body_is_not_waited_for() {
+    const BIG: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    let world = world().await;
+    let mut client = world.client().await;
+    client.send(BIG).await;
+    let mut app = world.app().await;
+    app.expect(BIG).await;
+    app.send(OK).await;
+    client.expect(OK).await;
+    let pouring = pour(client);
+    world.in_flight_becomes(0).await;
+    pouring.await.unwrap();
+    drop(app);
+}
+
+#[tokio::test]
+async fn an_app_that_has_answered_and_goes_on_reading_gets_the_whole_body() {
+    const HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n";
+    let world = world().await;
+    let mut client = world.client().await;
+    client.send(HEAD).await;
+    let mut app = world.app().await;
+    app.expect(HEAD).await;
+    app.send(OK).await;
+    client.expect(OK).await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        client.send("ten bytes.").await;
+        app.expect("ten bytes.").await;
+    }
+    world.in_flight_becomes(0).await;
+    client.send(GET).await;
+    app.expect(GET).await;
+}
+
+#[tokio::test]
 async fn a_tunnels_client_that_stops_reading_is_reset() {
     let world = world().await;
     let asked = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
