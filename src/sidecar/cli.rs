@@ -98,10 +98,10 @@ pub struct Run {
     /// Most client connections at a time; by default as many as memory and the limit of open files allow, with one to the app each.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
-    /// A path whose requests (HTTP/1.1) neither count nor hold up a drain, such as /metrics; may be given several times.
+    /// A path whose requests (HTTP) neither count nor hold up a drain, such as /metrics; may be given several times.
     #[arg(long, value_name = "PATH", value_parser = path)]
     pub ignore_path: Vec<String>,
-    /// The beginning of a User-Agent whose requests (HTTP/1.1) neither count nor hold up a drain, besides the kubelet's
+    /// The beginning of a User-Agent whose requests (HTTP) neither count nor hold up a drain, besides the kubelet's
     /// `kube-probe/`; may be given several times.
     #[arg(long, value_name = "PREFIX", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub ignore_user_agent: Vec<String>,

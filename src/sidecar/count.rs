@@ -174,20 +174,33 @@ impl<'a> Share<'a> {
 }
 
 /// One request, counted as long as this lives: for those that many hands hold, such as the streams of HTTP/2.
-pub struct One(Arc<Count>);
+pub struct One {
+    count: Arc<Count>,
+    aside: AtomicBool,
+}
 
 impl One {
     /// A request has begun.
     #[must_use]
     pub fn begin(count: &Arc<Count>) -> Self {
         count.begin(1);
-        Self(Arc::clone(count))
+        Self { count: Arc::clone(count), aside: AtomicBool::new(false) }
+    }
+
+    /// It turns out to be none that counts.
+    pub fn set_aside(&self) {
+        if !self.aside.swap(true, Ordering::Relaxed) {
+            self.count.total.fetch_sub(1, Ordering::Relaxed);
+            self.count.end(1);
+        }
     }
 }
 
 impl Drop for One {
     fn drop(&mut self) {
-        self.0.end(1);
+        if !*self.aside.get_mut() {
+            self.count.end(1);
+        }
     }
 }
 
@@ -260,6 +273,17 @@ mod tests {
         }
         other.join().unwrap();
         assert_eq!(count.now(), 0);
+    }
+
+    #[test]
+    fn one_that_is_set_aside_is_taken_out_once() {
+        let count = Arc::new(Count::default());
+        let (one, other) = (One::begin(&count), One::begin(&count));
+        one.set_aside();
+        one.set_aside();
+        assert_eq!((count.now(), count.total()), (1, 1));
+        drop((one, other));
+        assert_eq!((count.now(), count.total()), (0, 1));
     }
 
     #[tokio::test]

@@ -26,9 +26,14 @@ impl Ignored {
     /// Whether the request with this head, which stands at the start of `bytes`, is ignored.
     #[must_use]
     pub fn has(&self, head: &RequestHead, bytes: &[u8]) -> bool {
-        let agent = head.user_agent.of(bytes);
+        self.has_request(head.target.of(bytes), head.user_agent.of(bytes))
+    }
+
+    /// Whether a request for this path by this User-Agent, which may be empty, is ignored.
+    #[must_use]
+    pub fn has_request(&self, path: &[u8], agent: &[u8]) -> bool {
         let named = || self.user_agents.iter().any(|known| agent.starts_with(known.as_bytes()));
-        (!agent.is_empty() && named()) || (!self.paths.is_empty() && self.has_path(head.target.of(bytes)))
+        (!agent.is_empty() && named()) || (!self.paths.is_empty() && self.has_path(path))
     }
 
     fn has_path(&self, target: &[u8]) -> bool {

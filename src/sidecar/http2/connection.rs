@@ -16,6 +16,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
+use http::header::USER_AGENT;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -169,12 +170,25 @@ fn start(
     relay: &Arc<Relay>,
 ) {
     let (counted, charge) = ledger.stream(respond.stream_id().as_u32()).unzip();
+    if is_ignored(&request, relay) {
+        relay.shared.ignored.fetch_add(1, Ordering::Relaxed);
+        if let Some(counted) = &counted {
+            counted.set_aside();
+        }
+    } else {
+        relay.shared.arrived(1);
+    }
     if let Some(Err(NoRoom)) = charge {
         return respond.send_reset(Reason::REFUSED_STREAM);
     }
     let charge = charge.and_then(Result::ok);
     let (shared, app, limits) = (Arc::clone(&relay.shared), Arc::clone(app), relay.http2);
     tokio::spawn(Stream { shared, app, limits, respond, counted, charge }.run(request));
+}
+
+fn is_ignored<T>(request: &Request<T>, relay: &Relay) -> bool {
+    let agent = request.headers().get(USER_AGENT).map_or(&[][..], |agent| agent.as_bytes());
+    relay.ignored.has_request(request.uri().path().as_bytes(), agent)
 }
 
 async fn at(moment: Option<Instant>) {

@@ -185,7 +185,6 @@ impl State {
             if frame.stream <= self.last {
                 self.open.insert(frame.stream, Open::begin(shared, self.cost(frame)));
                 self.seat.iter().for_each(|seat| seat.become_busy());
-                shared.arrived(1);
             }
         }
         if matches!(frame.kind, frames::HEADERS | frames::CONTINUATION) {

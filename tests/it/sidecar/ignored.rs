@@ -1,6 +1,8 @@
 //! Requests that neither count nor hold up a drain: the kubelet's probes, and what the command line names.
 
 use super::harness::{GET, OK, Peer, World};
+use super::http2_harness::{App, Client, request, text};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -68,4 +70,26 @@ async fn probes_that_go_on_hold_up_no_termination() {
         () = probing => unreachable!("it never ends"),
     };
     assert_eq!(waited.1, "drained\n");
+}
+
+#[tokio::test]
+async fn a_probe_of_grpc_is_served_and_does_not_count() {
+    let world = Arc::new(World::start().await);
+    let mut app = App::start(&world);
+    let mut client = Client::connect(&world).await;
+    let mut probe = request("/grpc.health.v1.Health/Check");
+    probe.headers_mut().insert("user-agent", "kube-probe/1.36".parse().unwrap());
+    let (answer, _) = client.send.send_request(probe, true).unwrap();
+    let mut asked = app.next().await;
+    let report = world.report().await;
+    assert_eq!((report.in_flight, report.last_arrival_ago_millis), (0, None));
+    let (call, _) = client.ask("/service/method", true);
+    let mut called = app.next().await;
+    assert_eq!(world.in_flight(), 1);
+    for asked in [&mut asked, &mut called] {
+        asked.answer("ok");
+    }
+    assert_eq!((text(answer).await.0, text(call).await.0), (200, 200));
+    world.in_flight_becomes(0).await;
+    assert_eq!(world.sidecar.shared.in_flight.total(), 1);
 }
