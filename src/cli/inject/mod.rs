@@ -27,9 +27,10 @@ pub struct Args {
     /// The sidecar's image
     #[arg(long, default_value = concat!("restart-controller.dev/restart-sidecar:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
-    /// The port that the app listens on; by default the first of its first container
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
+    /// The port that the app listens on; given several times, or with commas between them, where there are several. By default
+    /// those to which a Service in the same file leads, or else the first of its first container
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
     /// The controller's public key, `ID=BASE64`; by default the pods take it from a copy of the controller's ConfigMap
     /// restart-controller-keys in their namespace
     #[arg(long)]
@@ -42,7 +43,7 @@ pub struct Args {
 /// When the file cannot be read, written, or understood, or a workload cannot take the sidecar.
 pub fn run(args: &Args) -> Result<Exit, Error> {
     let before = read(&args.filename)?;
-    let sidecar = Sidecar { image: args.image.clone(), port: args.port, key: args.key.clone() };
+    let sidecar = Sidecar { image: args.image.clone(), ports: args.port.clone(), key: args.key.clone() };
     let done = injected(&before, &sidecar, args.remove)
         .map_err(|why| Error::Invalid(format!("{}: {why}", args.filename.display())))?;
     done.notes.iter().for_each(|note| eprintln!("{note}"));
@@ -100,7 +101,7 @@ mod tests {
     const APP: &str = "# the shop\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web} # its name\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      labels: {app: web}\n    spec:\n      containers:\n        # the app\n        - name: app\n          image: app:1 # pinned\n          ports: [{name: http, containerPort: 8080}]\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  ports:\n    - {name: http, port: 80, targetPort: http} # to the app\n";
 
     fn sidecar() -> Sidecar {
-        Sidecar { image: "sidecar:1".into(), port: None, key: None }
+        Sidecar { image: "sidecar:1".into(), ports: vec![], key: None }
     }
 
     fn added(text: &str) -> String {
@@ -161,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn each_port_that_a_service_leads_to_gets_a_route_and_gives_it_back() {
+        let several = APP
+            .replace("ports: [{name: http, containerPort: 8080}]", "ports: [{name: http, containerPort: 8080}, {name: metrics, containerPort: 9100}, {name: grpc-api, containerPort: 9090}]")
+            .replace("    - {name: http, port: 80, targetPort: http} # to the app\n", "    - {name: http, port: 80, targetPort: http} # to the app\n    - {name: api, port: 9090} # by its number\n");
+        let with = injected(&several, &sidecar(), false).unwrap().text;
+        assert!(with.contains("--route=8012=8080,http") && with.contains("--route=8013=9090,grpc"), "{with}");
+        assert!(!with.contains("9100,") && with.contains("containerPort: 8013"), "{with}");
+        assert!(with.contains("targetPort: 8012") && with.contains("targetPort: 8013"), "{with}");
+        assert_eq!(added(&with), with, "twice is once");
+        assert_eq!(injected(&with, &sidecar(), true).unwrap().text, several);
+        let named = Sidecar { ports: vec![9090, 9100], ..sidecar() };
+        let named = injected(&several, &named, false).unwrap().text;
+        assert!(named.contains("--route=8012=9090,grpc") && named.contains("--route=8013=9100,http"), "{named}");
+    }
+
+    #[test]
     fn a_pre_stop_hook_of_its_own_is_not_overwritten() {
         let own = APP.replace(
             "image: app:1 # pinned",
@@ -174,7 +191,7 @@ mod tests {
     fn a_workload_without_a_port_asks_for_one() {
         let none = APP.replace("          ports: [{name: http, containerPort: 8080}]\n", "");
         assert!(injected(&none, &sidecar(), false).unwrap_err().contains("--port"));
-        let told = Sidecar { port: Some(9000), ..sidecar() };
+        let told = Sidecar { ports: vec![9000], ..sidecar() };
         assert!(injected(&none, &told, false).unwrap().text.contains("127.0.0.1:9000"));
     }
 

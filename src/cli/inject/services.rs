@@ -3,20 +3,41 @@
 //! **Invariant:** what led elsewhere is left alone, and where a port led before is noted on the Service unless its number says
 //! it.
 
-use super::transform::{TRAFFIC_PORT, mapping, named};
+use super::transform::{mapping, named};
 use serde_yaml::{Mapping, Value};
 
 /// On a Service: where its ports led that did not name the app's port by its number, `PORT=NAME` each, the name empty where
 /// there was none.
 const FORMER_TARGETS: &str = "restart-controller.dev/former-target-ports";
 
-/// The app's port, by number and by its names.
-#[derive(Clone, Debug)]
+/// A port of the app, and that of the sidecar which takes its traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppPort {
-    /// Zero: none was found.
+    /// Its number.
     pub number: u64,
-    /// Of the port with this number.
+    /// Its names in the pod template.
     pub names: Vec<String>,
+    /// The port of the sidecar.
+    pub listen: u64,
+}
+
+impl AppPort {
+    /// Whether this port of a Service leads to it, and what is to be noted so that it can lead there again.
+    fn is_led_to_by(&self, port: &Value) -> Option<Option<String>> {
+        let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
+        let (leads, noted) = match port.get("targetPort") {
+            None => (number == self.number, Some(String::new())),
+            Some(Value::String(name)) => (self.names.contains(name), Some(name.clone())),
+            Some(target) => (target.as_u64() == Some(self.number), None),
+        };
+        leads.then_some(noted)
+    }
+
+    /// Whether any port of this Service leads to it.
+    pub fn is_served_by(&self, service: &Value) -> bool {
+        let ports = service.get("spec").and_then(|spec| spec.get("ports")).and_then(Value::as_sequence);
+        ports.into_iter().flatten().any(|port| self.is_led_to_by(port).is_some())
+    }
 }
 
 /// Whether it is a Service that selects pods with these labels.
@@ -34,18 +55,13 @@ fn service_ports(service: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 /// Lets the ports of a Service that lead to the app lead to the sidecar.
-pub fn aim_at_sidecar(service: &mut Value, app: &AppPort) -> Vec<String> {
+pub fn aim_at_sidecar(service: &mut Value, apps: &[AppPort]) -> Vec<String> {
     let (named, mut notes, mut former) = (named(service), vec![], vec![]);
     for port in service_ports(service) {
         let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
-        let (leads, name) = match port.get("targetPort") {
-            None => (number == app.number, Some(String::new())),
-            Some(Value::String(name)) => (app.names.contains(name), Some(name.clone())),
-            Some(target) => (target.as_u64() == Some(app.number), None),
-        };
-        if leads {
-            port["targetPort"] = Value::from(TRAFFIC_PORT);
-            notes.push(format!("{named}: targetPort {TRAFFIC_PORT}"));
+        if let Some((listen, name)) = apps.iter().find_map(|app| Some((app.listen, app.is_led_to_by(port)?))) {
+            port["targetPort"] = Value::from(listen);
+            notes.push(format!("{named}: targetPort {listen}"));
             former.extend(name.map(|name| format!("{number}={name}")));
         }
     }
@@ -58,12 +74,11 @@ pub fn aim_at_sidecar(service: &mut Value, app: &AppPort) -> Vec<String> {
 }
 
 /// Lets the ports of a Service that lead to the sidecar lead to where they led before.
-pub fn aim_at_app(service: &mut Value, app: u64) -> Vec<String> {
+pub fn aim_at_app(service: &mut Value, apps: &[AppPort]) -> Vec<String> {
     let (named, mut notes, former) = (named(service), vec![], former(service));
     for port in service_ports(service) {
-        if port.get("targetPort").and_then(Value::as_u64) != Some(TRAFFIC_PORT) {
-            continue;
-        }
+        let target = port.get("targetPort").and_then(Value::as_u64);
+        let Some(app) = apps.iter().find(|app| Some(app.listen) == target).map(|app| app.number) else { continue };
         let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
         let target = match former.iter().find(|(port, _)| *port == number) {
             Some((_, name)) if name.is_empty() => None,

@@ -17,8 +17,8 @@ const WAIT_PATH: &str = "/wait-drained";
 pub struct Sidecar {
     /// Its image.
     pub image: String,
-    /// The app's port; absent: the first of the first container.
-    pub port: Option<u16>,
+    /// The app's ports; empty: those to which a Service of the same file leads, else the first of the first container.
+    pub ports: Vec<u16>,
     /// The controller's public key; absent: from the ConfigMap.
     pub key: Option<String>,
 }
@@ -29,23 +29,25 @@ pub struct Sidecar {
 /// When a workload cannot take it.
 pub fn add(documents: &mut [Value], sidecar: &Sidecar) -> Result<Vec<String>, String> {
     let (mut notes, mut moved) = (vec![], vec![]);
+    let services: Vec<Value> = documents.iter().filter(|document| is_service(document)).cloned().collect();
     for document in documents.iter_mut().filter(|document| is_workload(document)) {
         let named = named(document);
         let template = template(document).ok_or_else(|| format!("{named} has no pod template"))?;
+        let ports = app_ports(template, sidecar, &services);
         if has_sidecar(template) {
             notes.push(format!("{named} has the sidecar already"));
         } else {
-            add_to(template, sidecar).map_err(|why| format!("{named} {why}"))?;
+            add_to(template, sidecar, &ports).map_err(|why| format!("{named} {why}"))?;
             notes.push(format!("{named}: sidecar added"));
             notes.push(format!(
                 "{named}: the app will see every connection come from its own pod's address, so rules by client address no longer tell clients apart"
             ));
         }
-        moved.push((labels(template), app_port(template, sidecar)));
+        moved.push((labels(template), ports));
     }
-    for (labels, port) in moved {
+    for (labels, ports) in moved {
         for service in documents.iter_mut().filter(|document| selects(document, &labels)) {
-            notes.extend(aim_at_sidecar(service, &port));
+            notes.extend(aim_at_sidecar(service, &ports));
         }
     }
     Ok(notes)
@@ -57,14 +59,14 @@ pub fn remove(documents: &mut [Value]) -> Vec<String> {
     for document in documents.iter_mut().filter(|document| is_workload(document)) {
         let named = named(document);
         let Some(template) = template(document).filter(|template| has_sidecar(template)) else { continue };
-        let port = upstream(template);
+        let ports = routed(template);
         remove_from(template);
         notes.push(format!("{named}: sidecar removed"));
-        moved.extend(port.map(|port| (labels(template), port)));
+        moved.push((labels(template), ports));
     }
-    for (labels, port) in moved {
+    for (labels, ports) in moved {
         for service in documents.iter_mut().filter(|document| selects(document, &labels)) {
-            notes.extend(aim_at_app(service, port));
+            notes.extend(aim_at_app(service, &ports));
         }
     }
     notes
@@ -74,6 +76,10 @@ fn is_workload(document: &Value) -> bool {
     let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
     let group = document.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     group == "apps/v1" && ["Deployment", "StatefulSet", "DaemonSet"].contains(&kind)
+}
+
+fn is_service(document: &Value) -> bool {
+    document.get("kind").and_then(Value::as_str) == Some("Service")
 }
 
 /// Kind and name, as notes say it.
@@ -114,28 +120,78 @@ fn ports(template: &Value) -> Vec<(u64, Option<String>)> {
     all.filter_map(port).collect()
 }
 
-fn upstream(template: &Value) -> Option<u64> {
-    let sidecar = containers(template, "initContainers").iter().find(|container| is_sidecar(container))?;
-    let args = sidecar.get("args")?.as_sequence()?;
-    args.iter()
-        .filter_map(Value::as_str)
-        .find_map(|arg| arg.strip_prefix("--upstream=")?.rsplit(':').next()?.parse().ok())
+/// The ports that the sidecar of this template takes the traffic of, as its arguments say.
+fn routed(template: &Value) -> Vec<AppPort> {
+    let Some(sidecar) = containers(template, "initContainers").iter().find(|container| is_sidecar(container)) else {
+        return vec![];
+    };
+    let args = sidecar.get("args").and_then(Value::as_sequence).into_iter().flatten().filter_map(Value::as_str);
+    let port = |address: &str| address.rsplit(':').next()?.parse().ok();
+    let route = |arg: &str| {
+        if let Some(route) = arg.strip_prefix("--route=") {
+            let (listen, rest) = route.split_once('=')?;
+            return Some((port(listen)?, port(rest.split(',').next()?)?));
+        }
+        Some((TRAFFIC_PORT, port(arg.strip_prefix("--upstream=")?)?))
+    };
+    args.filter_map(route).map(|(listen, number)| app_port(template, number, listen)).collect()
 }
 
-/// With the sidecar in place its own argument says it.
-fn app_port(template: &Value, sidecar: &Sidecar) -> AppPort {
-    let ports = ports(template);
-    let first = || ports.first().map(|(number, _)| *number);
-    let number = upstream(template).or(sidecar.port.map(u64::from)).or_else(first).unwrap_or_default();
-    AppPort {
-        number,
-        names: ports.into_iter().filter(|(port, _)| *port == number).filter_map(|(_, name)| name).collect(),
+fn app_port(template: &Value, number: u64, listen: u64) -> AppPort {
+    let names = ports(template).into_iter().filter(|(port, _)| *port == number).filter_map(|(_, name)| name);
+    AppPort { number, names: names.collect(), listen }
+}
+
+/// The ports of the app, each with that of the sidecar. With the sidecar in place its own arguments say them.
+fn app_ports(template: &Value, sidecar: &Sidecar, services: &[Value]) -> Vec<AppPort> {
+    if has_sidecar(template) {
+        return routed(template);
+    }
+    let own: Vec<u64> = ports(template).into_iter().map(|(number, _)| number).collect();
+    let labels = labels(template);
+    let is_served = |number: &&u64| {
+        let port = app_port(template, **number, 0);
+        services.iter().any(|service| selects(service, &labels) && port.is_served_by(service))
+    };
+    let mut chosen: Vec<u64> = sidecar.ports.iter().map(|port| u64::from(*port)).collect();
+    if chosen.is_empty() {
+        chosen = own.iter().filter(is_served).copied().collect();
+    }
+    if chosen.is_empty() {
+        chosen.extend(own.first());
+    }
+    let is_free = |listen: &u64| *listen != u64::from(ADMIN_PORT) && !own.contains(listen) && !chosen.contains(listen);
+    let listens = std::iter::once(TRAFFIC_PORT).chain((TRAFFIC_PORT + 1..).filter(is_free));
+    chosen.iter().zip(listens).map(|(number, listen)| app_port(template, *number, listen)).collect()
+}
+
+/// How the traffic of a port is understood, by the beginning of its name, as a mesh does it.
+fn protocol(port: &AppPort) -> &'static str {
+    let begins = |word: &str| port.names.iter().any(|name| name == word || name.starts_with(&format!("{word}-")));
+    if begins("grpc") {
+        "grpc"
+    } else if begins("tcp") {
+        "tcp"
+    } else {
+        "http"
     }
 }
 
-fn add_to(template: &mut Value, sidecar: &Sidecar) -> Result<(), String> {
-    let port = app_port(template, sidecar).number;
-    if port == 0 {
+/// What the sidecar is told of its ports.
+fn routes(ports: &[AppPort]) -> Vec<String> {
+    match ports {
+        [only] if protocol(only) != "tcp" => {
+            vec![format!("--listen=[::]:{TRAFFIC_PORT}"), format!("--upstream=127.0.0.1:{}", only.number)]
+        }
+        several => {
+            let route = |port: &AppPort| format!("--route={}={},{}", port.listen, port.number, protocol(port));
+            several.iter().map(route).collect()
+        }
+    }
+}
+
+fn add_to(template: &mut Value, sidecar: &Sidecar, app: &[AppPort]) -> Result<(), String> {
+    if app.is_empty() {
         return Err("names no containerPort; say with --port where the app listens".to_owned());
     }
     if let Some(taken) =
@@ -144,7 +200,7 @@ fn add_to(template: &mut Value, sidecar: &Sidecar) -> Result<(), String> {
         return Err(format!("has an app on port {taken}, which is the sidecar's"));
     }
     let grace = template["spec"].get("terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
-    let container = container(sidecar, port, grace)?;
+    let container = container(sidecar, app, grace)?;
     hold_apps(template)?;
     let metadata = mapping(template, "metadata").ok_or("has metadata that is no mapping")?;
     let labels = mapping(metadata, "labels").ok_or("has labels that are no mapping")?;
@@ -215,22 +271,20 @@ fn parsed(text: &str) -> Result<Value, String> {
     serde_yaml::from_str(text).map_err(|error| error.to_string())
 }
 
-fn container(sidecar: &Sidecar, port: u64, grace: u64) -> Result<Value, String> {
+fn container(sidecar: &Sidecar, app: &[AppPort], grace: u64) -> Result<Value, String> {
     let mut container = parsed(&format!(
         "
 name: {SIDECAR_CONTAINER}
 image: placeholder
 imagePullPolicy: IfNotPresent
 restartPolicy: Always
-args: [run, '--listen=[::]:{TRAFFIC_PORT}', '--admin=[::]:{ADMIN_PORT}', '--upstream=127.0.0.1:{port}', --trusted-key=$(RESTART_CONTROLLER_KEY), --grace-seconds={grace}]
+args: [run, '--admin=[::]:{ADMIN_PORT}', --trusted-key=$(RESTART_CONTROLLER_KEY), --grace-seconds={grace}]
 env:
   - name: RESTART_CONTROLLER_KEY
     valueFrom: {{configMapKeyRef: {{name: restart-controller-keys, key: public}}}}
   - name: POD_UID
     valueFrom: {{fieldRef: {{fieldPath: metadata.uid}}}}
-ports:
-  - {{name: restart-http, containerPort: {TRAFFIC_PORT}}}
-  - {{name: restart-admin, containerPort: {ADMIN_PORT}}}
+ports: [{{name: restart-admin, containerPort: {ADMIN_PORT}}}]
 startupProbe: {{httpGet: {{path: /livez, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 30}}
 readinessProbe: {{httpGet: {{path: /readyz, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5}}
 lifecycle: {{preStop: {{exec: {{command: [/restart-sidecar, terminating]}}}}}}
@@ -247,8 +301,21 @@ securityContext:
     ))?;
     container["image"] = Value::from(sidecar.image.clone());
     if let Some(key) = &sidecar.key {
-        container["args"][4] = Value::from(format!("--trusted-key={key}"));
+        container["args"][2] = Value::from(format!("--trusted-key={key}"));
         container["env"].as_sequence_mut().map(|env| env.remove(0));
+    }
+    if let Some(args) = container["args"].as_sequence_mut() {
+        routes(app).into_iter().rev().for_each(|route| args.insert(1, Value::from(route)));
+    }
+    if let Some(ports) = container["ports"].as_sequence_mut() {
+        for port in app.iter().rev() {
+            let name = if port.listen == TRAFFIC_PORT {
+                "restart-http".to_owned()
+            } else {
+                format!("restart-{}", port.listen)
+            };
+            ports.insert(0, parsed(&format!("{{name: {name}, containerPort: {}}}", port.listen))?);
+        }
     }
     Ok(container)
 }
