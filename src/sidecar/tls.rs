@@ -89,7 +89,8 @@ mod tests {
 
     fn naming(name: &[u8]) -> Vec<u8> {
         let extension =
-            [&[0, SERVER_NAME as u8][..], &list(2, &list(2, &[&[0][..], &list(2, name)].concat()))].concat();
+            [&[0, u8::try_from(SERVER_NAME).unwrap()][..], &list(2, &list(2, &[&[0][..], &list(2, name)].concat()))]
+                .concat();
         let other = [&[0, 10][..], &list(2, &[1, 2])].concat();
         hello(&list(2, &[other, extension].concat()))
     }

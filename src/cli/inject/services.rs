@@ -21,22 +21,30 @@ pub struct AppPort {
     pub listen: u64,
 }
 
+/// How a port of a Service names the app's port.
+enum Target {
+    /// By its number, which says all that is needed to go back.
+    Number,
+    /// By a name; empty: not at all, since it is the Service's own number.
+    Name(String),
+}
+
 impl AppPort {
-    /// Whether this port of a Service leads to it, and what is to be noted so that it can lead there again.
-    fn is_led_to_by(&self, port: &Value) -> Option<Option<String>> {
+    /// How this port of a Service names it; none: it leads elsewhere.
+    fn named_by(&self, port: &Value) -> Option<Target> {
         let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
-        let (leads, noted) = match port.get("targetPort") {
-            None => (number == self.number, Some(String::new())),
-            Some(Value::String(name)) => (self.names.contains(name), Some(name.clone())),
-            Some(target) => (target.as_u64() == Some(self.number), None),
+        let (leads, target) = match port.get("targetPort") {
+            None => (number == self.number, Target::Name(String::new())),
+            Some(Value::String(name)) => (self.names.contains(name), Target::Name(name.clone())),
+            Some(target) => (target.as_u64() == Some(self.number), Target::Number),
         };
-        leads.then_some(noted)
+        leads.then_some(target)
     }
 
     /// Whether any port of this Service leads to it.
     pub fn is_served_by(&self, service: &Value) -> bool {
         let ports = service.get("spec").and_then(|spec| spec.get("ports")).and_then(Value::as_sequence);
-        ports.into_iter().flatten().any(|port| self.is_led_to_by(port).is_some())
+        ports.into_iter().flatten().any(|port| self.named_by(port).is_some())
     }
 }
 
@@ -59,10 +67,12 @@ pub fn aim_at_sidecar(service: &mut Value, apps: &[AppPort]) -> Vec<String> {
     let (named, mut notes, mut former) = (named(service), vec![], vec![]);
     for port in service_ports(service) {
         let number = port.get("port").and_then(Value::as_u64).unwrap_or_default();
-        if let Some((listen, name)) = apps.iter().find_map(|app| Some((app.listen, app.is_led_to_by(port)?))) {
+        if let Some((listen, target)) = apps.iter().find_map(|app| Some((app.listen, app.named_by(port)?))) {
             port["targetPort"] = Value::from(listen);
             notes.push(format!("{named}: targetPort {listen}"));
-            former.extend(name.map(|name| format!("{number}={name}")));
+            if let Target::Name(name) = target {
+                former.push(format!("{number}={name}"));
+            }
         }
     }
     if !former.is_empty()
