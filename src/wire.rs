@@ -23,6 +23,19 @@ pub const ADMIN_PORT: u16 = 8022;
 pub const IN_FLIGHT_PATH: &str = "/v1/in-flight";
 /// `POST`: a [`DrainCommand`]; answers the [`InFlightReport`] after it, or a [`Refusal`] with status 403, 409, 400 or 429.
 pub const DRAIN_PATH: &str = "/v1/drain";
+/// The port of an address, or a port alone.
+#[must_use]
+pub fn port_of(address: &str) -> Option<u16> {
+    address.rsplit(':').next()?.parse().ok()
+}
+
+/// The ports of a route `LISTEN=APP,PROTOCOL`: where the sidecar takes its traffic, and where the app does.
+#[must_use]
+pub fn route_ports(route: &str) -> Option<(u16, u16)> {
+    let (listen, rest) = route.split_once('=')?;
+    Some((port_of(listen)?, port_of(rest.split(',').next()?)?))
+}
+
 /// Largest body accepted in either direction, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 /// Longest lease that a sidecar grants, in seconds: a controller that dies leaves a pod out of its Services no longer.

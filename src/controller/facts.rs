@@ -172,6 +172,13 @@ pub struct PodFacts {
     pub silence: String,
 }
 
+impl From<Pod> for PodFacts {
+    /// A pod whose sidecar has not been asked.
+    fn from(pod: Pod) -> Self {
+        Self { pod, asked: false, report: None, silence: String::new() }
+    }
+}
+
 impl PodFacts {
     /// Its name.
     #[must_use]

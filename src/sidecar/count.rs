@@ -7,8 +7,9 @@
 //! before the first of its bytes is given to the app, and out of it after the last byte of its answer was given to the
 //! client's socket; each of these is a system call after, or before, an atomic read-modify-write of one variable, in the
 //! program order of the thread that serves the connection. An observer that has learnt of the request from the app,
-//! while its client has not yet got the whole answer, therefore reads a number that holds it. What may be missing is a request whose bytes have been read from
-//! the socket by a call that has returned a moment ago: no observer can tell it from one whose bytes the kernel still has.
+//! while its client has not yet got the whole answer, therefore reads a number that holds it. What may be missing is a
+//! request whose bytes have been read from the socket by a call that has returned a moment ago: no observer can tell it
+//! from one whose bytes the kernel still has.
 //! The number is the sum of all changes whatever their order, as each is one `fetch_add` or `fetch_sub`.
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** after this the last address in each field is the one that the connection came from.
 
+use super::http::lines::{field, lines};
 use http::header::HOST;
 use http::{HeaderValue, Request};
 use ipnet::IpNet;
@@ -102,16 +103,15 @@ fn element(client: IpAddr, host: &str) -> String {
 /// The head of a request with what the app is told instead of what it said. `head` is whole and well-formed.
 #[must_use]
 pub fn edited(forwarding: &Forwarding, head: &[u8], client: IpAddr) -> Vec<u8> {
-    let lines = || head.split_inclusive(|byte| *byte == b'\n');
-    let told = forwarding.tell(&said(lines()), client);
+    let told = forwarding.tell(&said(head), client);
     let mut edited = Vec::with_capacity(head.len() + 256);
-    for line in lines() {
+    for line in lines(head) {
         if line == b"\r\n" {
             for (name, value) in FIELDS.iter().zip(&told).filter(|(_, value)| !value.is_empty()) {
                 edited.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
             }
         }
-        if place(line).is_none() {
+        if field(line).and_then(|(name, _)| place(name)).is_none() {
             edited.extend_from_slice(line);
         }
     }
@@ -136,13 +136,12 @@ pub fn edit<T>(forwarding: &Forwarding, request: &mut Request<T>, client: IpAddr
     }
 }
 
-fn said<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Said {
+fn said(head: &[u8]) -> Said {
     let mut said = Said::default();
-    for line in lines {
-        let Some((name, value)) = field(line) else { continue };
+    for (name, value) in lines(head).filter_map(field) {
         // What is no text is no address either.
         let Ok(value) = std::str::from_utf8(value.trim_ascii()) else { continue };
-        match FIELDS.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+        match place(name) {
             Some(place) => append(&mut said.fields[place], value),
             None if name.eq_ignore_ascii_case(b"host") => value.clone_into(&mut said.host),
             None => {}
@@ -151,15 +150,9 @@ fn said<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Said {
     said
 }
 
-/// Which of the fields a line is.
-fn place(line: &[u8]) -> Option<usize> {
-    let (name, _) = field(line)?;
+/// Which of the fields has this name.
+fn place(name: &[u8]) -> Option<usize> {
     FIELDS.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-}
-
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|byte| *byte == b':')?;
-    Some((&line[..colon], &line[colon + 1..]))
 }
 
 #[cfg(test)]

@@ -98,8 +98,8 @@ async fn accept(
     }
 }
 
-/// A place for one that waits: free, or of a connection that is idle, or as soon as one ends. The one that is to leave may
-/// turn out to have a request after all: then another is asked.
+/// A place for a connection that waits to be accepted: a free one, else that of an idle connection, else that of the next
+/// connection to end. An idle connection that is asked to leave may have a request by then; another one is asked instead.
 async fn find_place(room: &Room, shared: &Shared) -> OwnedSemaphorePermit {
     let idle = &shared.idle;
     loop {

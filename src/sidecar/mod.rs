@@ -15,6 +15,7 @@ pub mod cli;
 pub mod count;
 pub mod descriptors;
 pub mod drain;
+pub mod due;
 pub mod forwarded;
 pub mod http;
 pub mod http2;
@@ -125,16 +126,16 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     let most = descriptors::limits();
     let clients = most.clients.min(shared.quota.connections());
     let clients = arguments.max_connections.map_or(clients, |count| count as usize);
-    let room = Room::new(clients);
+    let (room, tunnels) = (Room::new(clients), Room::new((clients / 4 * 3).max(1)));
     if traffic.is_empty() {
         start_observing(&arguments, limits.quiet, Arc::clone(&shared))?;
     }
     let (idle_timeout, sweeping) = (Duration::from_secs(arguments.idle_timeout_seconds.into()), Arc::clone(&shared));
     tokio::spawn(async move { sweeping.idle.sweep(idle_timeout).await });
     for (place, (route, listener)) in traffic.into_iter().enumerate() {
-        let (shared, room) = (Arc::clone(&shared), room.clone());
+        let (shared, room, tunnels) = (Arc::clone(&shared), room.clone(), tunnels.clone());
         match route.relayed {
-            Relayed::Http => start_http(listener, place, room, http_relay(&arguments, route, clients, shared)),
+            Relayed::Http => start_http(listener, place, room, http_relay(&arguments, route, tunnels, shared)),
             Relayed::Tcp => start_tcp(listener, place, room, tcp::Relay { shared, app: app_of(&arguments, route) }),
         }
     }
@@ -153,7 +154,7 @@ fn app_of(arguments: &Run, route: Route) -> app::App {
     app::App::new(route.upstream, arguments.app_source, patience).with_proxy_header(arguments.proxy_protocol)
 }
 
-fn http_relay(arguments: &Run, route: Route, clients: usize, shared: Arc<state::Shared>) -> http::connection::Relay {
+fn http_relay(arguments: &Run, route: Route, tunnels: Room, shared: Arc<state::Shared>) -> http::connection::Relay {
     let stall = Duration::from_secs(arguments.stall_timeout_seconds.into());
     let window = arguments.http2_window_kib.map_or(shared.quota.window(), |kib| kib * 1024);
     http::connection::Relay {
@@ -161,7 +162,7 @@ fn http_relay(arguments: &Run, route: Route, clients: usize, shared: Arc<state::
         pool: http::pool::Pool::new(app_of(arguments, route), millis(arguments.upstream_idle_millis)),
         forwarding: forwarded::Forwarding::new(arguments.forwarded, arguments.trusted_proxy.clone()),
         ignored: ignored::Ignored::new(arguments.ignore_path.clone(), arguments.ignore_user_agent.clone()),
-        tunnels: Room::new((clients / 4 * 3).max(1)),
+        tunnels,
         head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
         stall,
         http2: http2::Limits { streams: arguments.http2_max_streams, window, stall },

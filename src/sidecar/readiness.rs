@@ -71,18 +71,20 @@ impl FromStr for ReadinessUrl {
 async fn app_is_ready(apps: &[SocketAddr], url: Option<&ReadinessUrl>) -> bool {
     let asked = async {
         match url {
-            None => {
-                for app in apps {
-                    if TcpStream::connect(app).await.is_err() {
-                        return false;
-                    }
-                }
-                true
-            }
+            None => all_accept(apps).await,
             Some(url) => answers_2xx(url).await.unwrap_or(false),
         }
     };
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
+}
+
+async fn all_accept(apps: &[SocketAddr]) -> bool {
+    for app in apps {
+        if TcpStream::connect(app).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 async fn answers_2xx(url: &ReadinessUrl) -> std::io::Result<bool> {

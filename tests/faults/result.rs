@@ -88,7 +88,7 @@ impl Tally {
         self.bad.is_empty() && self.failed == 0
     }
 
-    /// The same as every test of this project says it, for `tests/all`.
+    /// The line by which `tests/all` counts the plans as tests.
     fn counted(&self) -> String {
         format!("test result: {} passed; {} failed", self.plans.saturating_sub(self.bad.len() as u64), self.bad.len())
     }

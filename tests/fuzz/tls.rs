@@ -10,7 +10,7 @@ const HELLO: &[u8] = b"\x16\x03\x01\x00\x3b\x01\x00\x00\x37\x03\x03rrrrrrrrrrrrr
 
 #[test]
 fn greetings() {
-    assert_eq!(server_name(HELLO), Some("a.b"), "a seed that names nobody leads nowhere");
+    assert_eq!(server_name(HELLO), Some("a.b"), "the seed must contain a server name");
     fuzz("TLS greetings", &[HELLO.to_vec()], &WORDS, |bytes, _| {
         if let Some(name) = server_name(bytes) {
             assert!(name.len() <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");

@@ -5,11 +5,11 @@
 
 use super::services::{AppPort, aim_at_app, aim_at_sidecar, selects};
 use crate::api::names::{SIDECAR_CONTAINER, SIDECAR_LABEL};
-use crate::wire::ADMIN_PORT;
+use crate::wire::{self, ADMIN_PORT};
 use serde_yaml::{Mapping, Value};
 
 /// Where the sidecar takes the traffic.
-pub const TRAFFIC_PORT: u64 = 8012;
+pub const TRAFFIC_PORT: u64 = wire::TRAFFIC_PORT as u64;
 const WAIT_PATH: &str = "/wait-drained";
 
 /// The sidecar to add.
@@ -126,15 +126,11 @@ fn routed(template: &Value) -> Vec<AppPort> {
         return vec![];
     };
     let args = sidecar.get("args").and_then(Value::as_sequence).into_iter().flatten().filter_map(Value::as_str);
-    let port = |address: &str| address.rsplit(':').next()?.parse().ok();
-    let route = |arg: &str| {
-        if let Some(route) = arg.strip_prefix("--route=") {
-            let (listen, rest) = route.split_once('=')?;
-            return Some((port(listen)?, port(rest.split(',').next()?)?));
-        }
-        Some((TRAFFIC_PORT, port(arg.strip_prefix("--upstream=")?)?))
+    let route = |arg: &str| match arg.strip_prefix("--route=") {
+        Some(route) => wire::route_ports(route),
+        None => Some((wire::TRAFFIC_PORT, wire::port_of(arg.strip_prefix("--upstream=")?)?)),
     };
-    args.filter_map(route).map(|(listen, number)| app_port(template, number, listen)).collect()
+    args.filter_map(route).map(|(listen, number)| app_port(template, number.into(), listen.into())).collect()
 }
 
 fn app_port(template: &Value, number: u64, listen: u64) -> AppPort {

@@ -67,8 +67,8 @@ pub fn check(facts: &Facts, limits: &Restart, keys: &Trusted, awaited: &Awaited)
     checks(facts, limits, Some(keys), awaited).into_iter().find_map(|check| check.finding.err())
 }
 
-/// Everything that is looked at, in the order in which it decides. Without `keys` nothing is said about them; nothing is said
-/// about the silence of a sidecar that is still waited for.
+/// All checks, in the order in which they decide. Without `keys` the result has no check of the sidecars' keys. A sidecar that
+/// does not answer, and for which the controller still waits, fails no check.
 #[must_use]
 pub fn checks(facts: &Facts, limits: &Restart, keys: Option<&Trusted>, awaited: &Awaited) -> Vec<Check> {
     let mut all = vec![Check { what: "the request is within the controller's limits", finding: spec(facts, limits) }];

@@ -142,7 +142,7 @@ mod tests {
 
     fn pod(uid: &str, node: &str) -> PodFacts {
         let pod = json!({"metadata": {"name": uid, "uid": uid, "labels": {"app": "web"}}, "spec": {"nodeName": node, "containers": []}});
-        PodFacts { pod: serde_json::from_value(pod).unwrap(), asked: false, report: None, silence: String::new() }
+        serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(pod).unwrap().into()
     }
 
     #[test]

@@ -172,7 +172,7 @@ mod tests {
                 },
                 "status": {"phase": if *phase == "ends" { "Running" } else { phase }},
             });
-            PodFacts { pod: serde_json::from_value(pod).unwrap(), asked: false, report: None, silence: String::new() }
+            serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(pod).unwrap().into()
         };
         let pods = phases.iter().enumerate().map(pod).collect();
         Facts { pods, ..Facts::new("shop", request, Some(workload), resolved) }

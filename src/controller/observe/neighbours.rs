@@ -57,7 +57,7 @@ fn before(facts: &Facts, pod: &PodFacts) -> Vec<Shared> {
 
 fn from_template(template: &PodTemplateSpec) -> PodFacts {
     let pod = Pod { metadata: template.metadata.clone().unwrap_or_default(), ..Pod::default() };
-    PodFacts { pod, asked: false, report: None, silence: String::new() }
+    pod.into()
 }
 
 #[cfg(test)]

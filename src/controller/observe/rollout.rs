@@ -181,8 +181,7 @@ mod tests {
                 json!({"apiVersion": "apps/v1", "kind": "Any", "name": "any", "uid": "set", "controller": true});
             let labels = json!({names::CONTROLLER_REVISION_HASH: revision});
             let pod = json!({"metadata": {"name": name, "labels": labels, "ownerReferences": [owner]}});
-            let pod = serde_json::from_value(pod).unwrap();
-            PodFacts { pod, asked: false, report: None, silence: String::new() }
+            serde_json::from_value::<Pod>(pod).unwrap().into()
         };
         all.iter().map(pod).collect()
     }

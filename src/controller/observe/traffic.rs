@@ -53,7 +53,7 @@ fn mode(pod: &PodFacts, sidecar: &Container) -> Mode {
 
 /// The ports that the sidecar listens on: one for each route, or the only one.
 fn traffic_ports(sidecar: &Container) -> Vec<i32> {
-    let listens = |route: &str| route.split_once('=')?.0.rsplit(':').next()?.parse().ok();
+    let listens = |route: &str| wire::route_ports(route).map(|(listen, _)| i32::from(listen));
     let routes: Vec<i32> = arguments(sidecar, "--route").into_iter().filter_map(listens).collect();
     if routes.is_empty() { vec![port(sidecar, "--listen", wire::TRAFFIC_PORT)] } else { routes }
 }
@@ -64,8 +64,7 @@ fn watched_port(sidecar: &Container) -> i32 {
 }
 
 fn port(sidecar: &Container, flag: &str, default: u16) -> i32 {
-    let given = argument(sidecar, flag).and_then(|address| address.rsplit(':').next()?.parse().ok());
-    given.unwrap_or_else(|| i32::from(default))
+    argument(sidecar, flag).and_then(wire::port_of).unwrap_or(default).into()
 }
 
 fn argument<'a>(container: &'a Container, flag: &str) -> Option<&'a str> {

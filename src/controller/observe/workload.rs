@@ -91,7 +91,7 @@ pub async fn pods(ctx: &Context, namespace: &str, workload: Option<&Workload>) -
     let detached = |pod: &Pod| annotated(pod, names::DETACHED_BY);
     all.retain(|pod| (workload.is_some() || detached(pod)) && !ended(pod));
     sort(workload.map(Workload::kind), &mut all);
-    Ok(all.into_iter().map(|pod| PodFacts { pod, asked: false, report: None, silence: String::new() }).collect())
+    Ok(all.into_iter().map(PodFacts::from).collect())
 }
 
 /// Oldest first. Of a StatefulSet the highest ordinal first, as its own rollouts go: applications that choose a leader

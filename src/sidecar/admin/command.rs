@@ -13,11 +13,11 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many refused commands of one source are looked at
+/// The largest number of refused commands that one source may send in a [`PERIOD`].
 const MOST: u32 = 20;
-/// in this time; what it sends beyond them is refused unread.
+/// The time over which refused commands are counted. Further commands of a source are refused without being read.
 const PERIOD: Duration = Duration::from_secs(1);
-/// So many sources are told apart; more have sent garbage only in a flood, and are bounded by the number of connections.
+/// The largest number of sources that are counted separately. Only a flood has more; the limit of connections bounds that.
 const SOURCES: usize = 1_024;
 
 /// The refused commands of the present [`PERIOD`], by source.

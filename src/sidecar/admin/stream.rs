@@ -2,14 +2,13 @@
 //!
 //! **Invariant:** an answer that waits for its client for [`LIMIT`] ends the connection.
 
-use std::future::Future as _;
+use crate::sidecar::due::Due;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 /// How long a client may take nothing of an answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -17,24 +16,23 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The socket, and the end of its patience while it waits to be written to.
 pub struct Prompt {
     stream: TcpStream,
-    due: Option<Pin<Box<Sleep>>>,
+    due: Due,
 }
 
 impl Prompt {
     /// Of `stream`.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, due: None }
+        Self { stream, due: Due::default() }
     }
 
     /// `written`, unless the client has taken too long.
     fn in_time<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.due = None;
+            self.due.clear();
             return written;
         }
-        let due = self.due.get_or_insert_with(|| Box::pin(tokio::time::sleep(LIMIT)));
-        due.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.due.poll(context, LIMIT).map(Err)
     }
 }
 

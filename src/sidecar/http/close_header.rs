@@ -2,17 +2,17 @@
 //!
 //! **Invariant:** every other line keeps its bytes and its place; connection options other than keep-alive and close stay.
 
+use super::lines::{field, lines};
+
 /// The head of an answer with `Connection: close` in it, and without `Keep-Alive`. `head` is whole and well-formed.
 #[must_use]
 pub fn with_close(head: &[u8]) -> Vec<u8> {
     let mut edited = Vec::with_capacity(head.len() + 24);
     let mut options = Vec::new();
-    for line in head.split_inclusive(|byte| *byte == b'\n') {
-        match field_name(line) {
-            Some(name) if name.eq_ignore_ascii_case(b"connection") => {
-                keep_options(&line[name.len() + 1..], &mut options);
-            }
-            Some(name) if name.eq_ignore_ascii_case(b"keep-alive") => {}
+    for line in lines(head) {
+        match field(line) {
+            Some((name, value)) if name.eq_ignore_ascii_case(b"connection") => keep_options(value, &mut options),
+            Some((name, _)) if name.eq_ignore_ascii_case(b"keep-alive") => {}
             _ if line == b"\r\n" => {
                 edited.extend_from_slice(b"Connection: ");
                 edited.extend_from_slice(&options);
@@ -22,10 +22,6 @@ pub fn with_close(head: &[u8]) -> Vec<u8> {
         }
     }
     edited
-}
-
-fn field_name(line: &[u8]) -> Option<&[u8]> {
-    line.iter().position(|byte| *byte == b':').map(|colon| &line[..colon])
 }
 
 fn keep_options(value: &[u8], options: &mut Vec<u8>) {

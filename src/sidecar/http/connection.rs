@@ -15,6 +15,7 @@ use super::socket::{self, Peek};
 use super::tunnel;
 use crate::sidecar::count::Share;
 use crate::sidecar::descriptors::Room;
+use crate::sidecar::due::at;
 use crate::sidecar::forwarded::{self, Forwarding};
 use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::idle::{Seat, Why};
@@ -245,7 +246,7 @@ impl<'a> Connection<'a> {
                     Ok(_) => {}
                 },
                 // A client that sends an empty line and nothing else is left without an answer: it has asked for nothing.
-                () = at(due), if due.is_some() => return Err(End::Answered),
+                () = at(due.map(Into::into)), if due.is_some() => return Err(End::Answered),
                 end = is_told_to_leave(self.seat, self.client, &mut self.is_seated) => return Err(end),
                 () = hear(self.relay, told.as_mut(), &mut self.listens), if !closing => {}
                 () = may_close(self.client, self.patient_until), if closing => return Err(End::Answered),
@@ -370,13 +371,6 @@ async fn is_told_to_leave(seat: &Seat, client: &TcpStream, is_seated: &mut bool)
         Why::TimedOut => End::Answered,
         // Its place is needed now: whatever it was answered has arrived long ago.
         Why::PlaceNeeded => End::Gone,
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
     }
 }
 

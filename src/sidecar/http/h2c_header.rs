@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** every other line keeps its bytes and its place, and the result is shorter than what went in.
 
+use super::lines::{field, lines};
+
 /// The head of a request without that offer. `head` is whole and well-formed.
 #[must_use]
 pub fn without_h2c(head: &[u8]) -> Vec<u8> {
@@ -32,15 +34,6 @@ pub fn without_h2c(head: &[u8]) -> Vec<u8> {
         }
     }
     edited
-}
-
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split_inclusive(|byte| *byte == b'\n')
-}
-
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|byte| *byte == b':')?;
-    Some((&line[..colon], &line[colon + 1..]))
 }
 
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {

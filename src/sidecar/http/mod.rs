@@ -17,6 +17,7 @@ pub mod connection;
 mod exchange;
 pub mod h2c_header;
 pub mod head;
+pub mod lines;
 pub mod pool;
 mod response;
 pub mod socket;

@@ -86,20 +86,28 @@ pub fn read(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// Writes some of `bytes`, and answers how many the kernel has taken; none: it takes nothing now.
+fn try_write(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
+    loop {
+        match stream.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written_or_error => return written_or_error.map(Some),
+        }
+    }
+}
+
 /// Writes as much of `bytes` as the kernel takes without waiting, and answers how much.
 ///
 /// # Errors
 /// What the socket reports, such as a reset.
 pub fn write_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
-    while written < bytes.len() {
-        match stream.try_write(&bytes[written..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    while written < bytes.len()
+        && let Some(count) = try_write(stream, &bytes[written..])?
+    {
+        written += count;
     }
     Ok(written)
 }
@@ -122,11 +130,9 @@ pub async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 /// What the socket reports, such as a reset.
 pub async fn write_some(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        match stream.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            written_or_error => return written_or_error,
+        match try_write(stream, bytes)? {
+            Some(written) => return Ok(written),
+            None => stream.writable().await?,
         }
     }
 }
@@ -137,15 +143,10 @@ pub async fn write_some(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// What the socket reports; `TimedOut` for a receiver that took nothing for so long.
 pub async fn write_all_within(stream: &TcpStream, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
     while !bytes.is_empty() {
-        match stream.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
+        match try_write(stream, bytes)? {
+            Some(written) => bytes = &bytes[written..],
             // Boxed: it is rare, and a connection should not own room for it.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Box::pin(tokio::time::timeout(limit, stream.writable())).await??;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            None => Box::pin(tokio::time::timeout(limit, stream.writable())).await??,
         }
     }
     Ok(())

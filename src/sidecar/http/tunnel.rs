@@ -1,7 +1,8 @@
 //! After an upgrade: bytes both ways until both sides have closed, or, for WebSocket, until there is no more time.
 //!
 //! **Invariant:** what is passed on is passed on verbatim; each side's half-close reaches the other, and a failure of one
-//! ends both, but for an app that takes no more: what it has sent still reaches the client. A close frame of ours stands between two messages, and nothing follows it.
+//! ends both, but for an app that takes no more: what it has sent still reaches the client. A close
+//! frame of ours stands between two messages, and nothing follows it.
 
 use super::buffer::Buffer;
 use super::connection::End;

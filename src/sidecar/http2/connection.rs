@@ -7,6 +7,7 @@ use super::app::App;
 use super::ledger::Ledger;
 use super::stream::Stream;
 use super::watched::{Patience, Watched};
+use crate::sidecar::due::at;
 use crate::sidecar::forwarded;
 use crate::sidecar::http::connection::Relay;
 use crate::sidecar::http::socket;
@@ -189,11 +190,4 @@ fn start(
 fn is_ignored<T>(request: &Request<T>, relay: &Relay) -> bool {
     let agent = request.headers().get(USER_AGENT).map_or(&[][..], |agent| agent.as_bytes());
     relay.ignored.has_request(request.uri().path().as_bytes(), agent)
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
 }

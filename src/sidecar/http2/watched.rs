@@ -4,8 +4,8 @@
 //! a client that stops in the midst of header fields, or takes nothing, is given up after its time.
 
 use super::ledger::Ledger;
+use crate::sidecar::due::Due;
 use crate::sidecar::quota::Wait;
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 /// How long a client may take.
 #[derive(Clone, Copy)]
@@ -154,20 +153,5 @@ impl AsyncWrite for Watched {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         crate::sidecar::http::socket::shut_write(&self.socket);
         Poll::Ready(Ok(()))
-    }
-}
-
-/// A moment by which something must have happened; runs only while it is waited for.
-#[derive(Default)]
-struct Due(Option<Pin<Box<Sleep>>>);
-
-impl Due {
-    fn clear(&mut self) {
-        self.0 = None;
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>, limit: Duration) -> Poll<io::Error> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        sleep.as_mut().poll(context).map(|()| io::ErrorKind::TimedOut.into())
     }
 }

@@ -136,7 +136,7 @@ impl Start {
         ]);
         command.arg("--config").arg(&self.configuration).args(["--require-admission", POLICIES]).args(ELECTION);
         if let Some(clock) = self.clock(number) {
-            // Deadlines are counted by the clock that nobody sets.
+            // The controller counts deadlines by the monotonic clock, which is left as it is.
             command.env("LD_PRELOAD", CLOCK_LIBRARY).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         command.args(["--pod-name", &format!("controller-{number}")]);

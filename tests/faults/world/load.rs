@@ -44,8 +44,7 @@ impl LoadClient {
         let spec = json!({"name": name, "target": target, "ratePerSecond": RATE, "seconds": 900, "workMillis": 20});
         ask(Method::POST, self.control, "/start", spec.to_string()).await?;
         until("the first requests", 20, async || {
-            let report = ask(Method::GET, self.control, &format!("/report?name={name}"), String::new()).await?;
-            let sent = serde_json::from_str::<Report>(&report)?.sent;
+            let sent = self.report(name).await?.sent;
             Ok(if sent > 5 { Look::Done(()) } else { Look::NotYet(format!("{sent} sent")) })
         })
         .await

@@ -12,10 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A sidecar before an app with ports of these protocols.
 async fn world(protocols: &[&str]) -> (Sidecar, Vec<TcpListener>) {
+    world_with(protocols, &[]).await
+}
+
+/// The same with further arguments.
+async fn world_with(protocols: &[&str], more: &[&str]) -> (Sidecar, Vec<TcpListener>) {
     let mut all: Vec<String> =
         ["restart-sidecar", "run", "--admin", "127.0.0.1:0", "--pod-uid", "pod-1"].map(String::from).into();
     all.extend(["--control-socket".to_owned(), format!("test-{}", wire::random_id())]);
-    all.extend(["--quiet-millis", "100"].map(String::from));
+    all.extend(["--quiet-millis", "100"].iter().chain(more).map(ToString::to_string));
     let mut apps = vec![];
     for protocol in protocols {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,4 +90,21 @@ async fn one_termination_closes_every_port_and_waits_for_all_of_them() {
     };
     tokio::join!(waiting, working);
     assert_eq!(sidecar.shared.in_flight.now(), 0);
+}
+
+#[tokio::test]
+async fn tunnels_of_all_ports_together_leave_room_for_requests() {
+    const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    // Three quarters of the connections may be tunnels: three of these four.
+    let (sidecar, apps) = world_with(&["http", "http"], &["--max-connections", "4"]).await;
+    let open = [
+        pair(&sidecar, &apps, 0, UPGRADE).await,
+        pair(&sidecar, &apps, 0, UPGRADE).await,
+        pair(&sidecar, &apps, 1, UPGRADE).await,
+    ];
+    let mut client = Peer::new(TcpStream::connect(sidecar.routes[1]).await.unwrap());
+    client.send(UPGRADE).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    drop(open);
 }
