@@ -282,7 +282,7 @@ env:
     valueFrom: {{fieldRef: {{fieldPath: metadata.uid}}}}
 ports: [{{name: restart-admin, containerPort: {ADMIN_PORT}}}]
 startupProbe: {{httpGet: {{path: /livez, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 30}}
-readinessProbe: {{httpGet: {{path: /readyz, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5}}
+readinessProbe: {{httpGet: {{path: /readyz, port: {ADMIN_PORT}}}, periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 5}}
 lifecycle: {{preStop: {{exec: {{command: [/restart-sidecar, terminating]}}}}}}
 resources: {{requests: {{cpu: 20m, memory: 16Mi}}, limits: {{memory: 64Mi}}}}
 securityContext:

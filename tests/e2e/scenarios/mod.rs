@@ -136,6 +136,7 @@ pub fn without_load() -> Vec<Scenario> {
         "a second budget in mid-run: said, and the run ends by its deadline", "two-budgets", waits_end::a_second_budget;
         "the Deployment deleted in foreground in mid-run: the run and the Deployment end", "foreground", waits_end::a_foreground_deletion;
         "every pod exits again and again: the fix and one restart heal all at once", "all-broken", unhealthy::all_of_them;
+        "a sidecar that is late with one probe, and not with the next, keeps its pod in its Services", "late-probe", unhealthy::late_with_one_probe;
         "force with sidecars that trust another key completes", "lost-key", waits_end::a_key_that_was_lost;
         "reload: false is refused on drift and completes without", "reload", known_good::reload::holds_to_what_is_known;
         "cancel comes too late: it is rejected and the run completes", "cancel-late", lifecycle::cancelled_too_late;

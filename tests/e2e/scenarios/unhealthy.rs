@@ -6,15 +6,20 @@ use crate::support::app::{App, Template};
 use crate::support::figures::Figures;
 use crate::support::load::Load;
 use crate::support::pods::is_ready;
+use crate::support::processes::Stopped;
 use crate::support::request::took;
 use crate::support::space::Space;
-use crate::support::wait::{until, when};
+use crate::support::wait::{Look, until, when};
 use crate::support::{Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
+use kube::api::ListParams;
 use restart_controller::api::{Phase, RestartRequestStatus};
 use serde_json::json;
 
+/// The name of the sidecar's process.
+const SIDECAR: &str = "restart-sidecar";
 const GOOD: &str = "greeting: the fix\ndelayMillis: 200\n";
 const BAD: &str = "greeting: never seen\nexitAtStart: true\n";
 
@@ -71,6 +76,31 @@ pub async fn of_a_stateful_set(space: &Space) -> Result<Figures> {
     let report = load.stop().await?;
     report.nothing_lost()?;
     Ok(Figures::default().load(&report).replaced(3).and(format!("{ill} first, completed in {}", took(&status))))
+}
+
+/// A machine that stalls for seconds is late with an answer to the kubelet. That says nothing about the pod.
+pub async fn late_with_one_probe(space: &Space) -> Result<Figures> {
+    let app = Template::web()?.replicas(1).deploy(space).await?;
+    let pod = app.pods().await?.remove(0);
+    let (name, since) = (pod.name_any(), ready_since(&pod));
+    let stopped = Stopped::stop(&pod.uid().unwrap_or_default(), SIDECAR)?;
+    let missed = until("the kubelet to miss an answer", 30, async || {
+        let events = space.api::<Event>().list(&ListParams::default()).await?.items;
+        let missed = events.into_iter().filter_map(|event| event.message).find(|message| message.contains("exceeded"));
+        Ok(missed.map_or_else(|| Look::NotYet("it has missed none".into()), Look::Done))
+    })
+    .await?;
+    drop(stopped);
+    let unready = space.kubectl(&["wait", "--for=condition=Ready=false", &format!("pod/{name}"), "--timeout=4s"]).await;
+    ensure!(unready.is_err(), "{name} was not Ready after: {missed}");
+    ensure!(ready_since(&space.api::<Pod>().get(&name).await?) == since, "{name} was not Ready for a moment");
+    Ok(Figures::note(missed))
+}
+
+/// When the pod became Ready.
+fn ready_since(pod: &Pod) -> Option<Time> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == "Ready")?.last_transition_time.clone()
 }
 
 /// The pod at this place, by name, is not Ready any more and never will be; its name.

@@ -3,9 +3,9 @@
 //! **Invariant:** a kill is a SIGKILL wherever the process can be seen from here, and always brings a fresh pod, so that
 //! no container's restart back-off is measured in place of the controller.
 
-use super::Result;
 use super::cluster::{SYSTEM, kubectl};
 use super::wait::{Look, until, when};
+use super::{Result, processes};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -70,6 +70,9 @@ pub async fn public_key(client: &Client) -> Result<String> {
     public.ok_or_else(|| format!("ConfigMap {KEYS} has no key public").into())
 }
 
+/// The kernel cuts a process's name after 15 characters.
+const PROGRAM: &str = "restart-control";
+
 /// The controller's pods and processes, found beforehand so that the kill itself takes no time.
 pub struct Victim {
     pods: Vec<String>,
@@ -88,7 +91,7 @@ pub async fn aim_at_leader(client: &Client) -> Result<Victim> {
     .await?;
     let pod = leader(client).await?;
     let api: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    let processes = processes(&api.get(&pod).await?.uid().unwrap_or_default());
+    let processes = processes::of(&api.get(&pod).await?.uid().unwrap_or_default(), PROGRAM);
     Ok(Victim { pods: vec![pod], processes, leader: Some(holder) })
 }
 
@@ -101,7 +104,7 @@ pub async fn aim(client: &Client) -> Result<Victim> {
         if running.is_empty() {
             return Ok(Look::NotYet(format!("{} pods, none of them running", pods.len())));
         }
-        let processes = running.iter().flat_map(|pod| processes(&pod.uid().unwrap_or_default())).collect();
+        let processes = running.iter().flat_map(|pod| processes::of(&pod.uid().unwrap_or_default(), PROGRAM)).collect();
         let pods = running.iter().map(|pod| pod.name_any()).collect();
         Ok(Look::Done(Victim { pods, processes, leader: None }))
     })
@@ -142,22 +145,6 @@ impl Victim {
             let _ = api.delete(pod, &DeleteParams::default().grace_period(0)).await;
         }
     }
-}
-
-/// The kubelet names a pod's cgroups by its UID; on a node that is another machine there is nothing to find.
-fn processes(uid: &str) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let read = |folder: &std::path::Path, file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-    // The kernel cuts a process's name after 15 characters.
-    let ours = |folder: &std::path::Path| {
-        read(folder, "comm").trim() == "restart-control" && names(&read(folder, "cgroup"), uid)
-    };
-    let found = entries.filter(|entry| ours(&entry.path()));
-    found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-fn names(cgroup: &str, uid: &str) -> bool {
-    !uid.is_empty() && (cgroup.contains(uid) || cgroup.contains(&uid.replace('-', "_")))
 }
 
 /// Takes the controller away for good.

@@ -10,6 +10,7 @@ pub mod figures;
 pub mod load;
 pub mod nodes;
 pub mod pods;
+pub mod processes;
 pub mod receiver;
 pub mod request;
 pub mod space;
