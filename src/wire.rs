@@ -36,6 +36,10 @@ pub fn route_ports(route: &str) -> Option<(u16, u16)> {
     Some((port_of(listen)?, port_of(rest.split(',').next()?)?))
 }
 
+/// `GET`: answers when the app may go; the preStop hook of every container of the app.
+pub const WAIT_DRAINED_PATH: &str = "/wait-drained";
+/// The verb of the sidecar's program that waits for the same and then carries out the app's own hook.
+pub const WAIT_DRAINED_VERB: &str = "wait-drained";
 /// Largest body accepted in either direction, in bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 /// Longest lease that a sidecar grants, in seconds: a controller that dies leaves a pod out of its Services no longer.

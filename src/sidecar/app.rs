@@ -123,7 +123,7 @@ impl App {
 }
 
 /// The address that a connection to another pod would come from.
-fn own_address(is_v4: bool) -> Option<IpAddr> {
+pub(super) fn own_address(is_v4: bool) -> Option<IpAddr> {
     let (any, elsewhere) = if is_v4 {
         (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(ELSEWHERE_V4))
     } else {

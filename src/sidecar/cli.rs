@@ -4,12 +4,14 @@
 
 use super::app::Source;
 use super::forwarded::Proxies;
-use super::readiness::ReadinessUrl;
+use super::own_hook::ThenGet;
+use super::readiness::AppUrl;
 use super::route::{self, Relayed, Route};
 use crate::wire;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ed25519_dalek::VerifyingKey;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Counts the requests in flight of the app beside it, and drains it before the pod goes.
 #[derive(Debug, Parser)]
@@ -27,6 +29,8 @@ pub enum Verb {
     Run(Box<Run>),
     /// Tell the sidecar that runs in this pod that the pod is being terminated: its preStop hook.
     Terminating(Terminating),
+    /// Wait until the app may go, and then carry out the app's own preStop hook: the hook of an app's container.
+    WaitDrained(WaitDrained),
 }
 
 /// How traffic is understood.
@@ -78,8 +82,8 @@ pub struct Run {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub connect_timeout_seconds: u32,
     /// The app's own readiness URL; without it, a port that accepts is ready.
-    #[arg(long, value_name = "URL", value_parser = clap::value_parser!(ReadinessUrl))]
-    pub readiness_url: Option<ReadinessUrl>,
+    #[arg(long, value_name = "URL", value_parser = clap::value_parser!(AppUrl))]
+    pub readiness_url: Option<AppUrl>,
     /// A public key whose drain commands are obeyed; may be given several times.
     #[arg(long = "trusted-key", value_name = "ID=BASE64", value_parser = wire::parse_public_key)]
     pub trusted_keys: Vec<(String, VerifyingKey)>,
@@ -132,6 +136,9 @@ pub struct Run {
     /// followed by `-` and the environment's `POD_UID` if that is set.
     #[arg(long, value_name = "NAME")]
     pub control_socket: Option<String>,
+    /// A directory to copy this program into, so that other containers of the pod can run `wait-drained` from there.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub install: Option<PathBuf>,
     /// What to log: error, warn, info, debug or a tracing filter.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -143,6 +150,23 @@ pub struct Terminating {
     /// Name of the running sidecar's socket, by default as in `run`.
     #[arg(long, value_name = "NAME")]
     pub control_socket: Option<String>,
+}
+
+/// Arguments of `wait-drained`.
+#[derive(Debug, Args)]
+pub struct WaitDrained {
+    /// The admin port of the sidecar in this pod.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from(([127, 0, 0, 1], wire::ADMIN_PORT)))]
+    pub admin: SocketAddr,
+    /// Then wait for this time, as a sleep hook does.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["then_get", "command"])]
+    pub then_sleep: Option<u32>,
+    /// Then send a GET to this port of the pod's own address, as an httpGet hook does.
+    #[arg(long, value_name = "PORT/PATH", conflicts_with = "command")]
+    pub then_get: Option<ThenGet>,
+    /// Then run this in place of this program, as an exec hook does.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 const CONTROL_SOCKET: &str = "restart-sidecar";
@@ -243,7 +267,7 @@ mod tests {
         let all = ["restart-sidecar", "run"].iter().chain(arguments);
         match Cli::try_parse_from(all).map_err(|error| error.to_string())?.verb {
             Verb::Run(run) => run.check().map(|()| *run),
-            Verb::Terminating(_) => unreachable!("the verb is run"),
+            Verb::Terminating(_) | Verb::WaitDrained(_) => unreachable!("the verb is run"),
         }
     }
 

@@ -5,7 +5,8 @@
 //! The controller speaks to [`admin`] in the words of [`crate::wire`]; [`drain`] decides whom to obey; [`termination`] is the
 //! preStop chain. [`state`] is all that these share.
 //!
-//! **Invariant:** no Kubernetes client, no token, no file: all it knows are its arguments and its pod's sockets.
+//! **Invariant:** no Kubernetes client and no token: all it knows are its arguments and its pod's sockets. It writes no file but
+//! the copy of itself that `--install` asks for.
 
 pub mod admin;
 pub mod app;
@@ -21,10 +22,12 @@ pub mod http;
 pub mod http2;
 pub mod idle;
 pub mod ignored;
+pub mod install;
 pub mod listen;
 pub mod memory;
 pub mod metrics;
 pub mod observe;
+pub mod own_hook;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod proxy_header;
@@ -56,6 +59,7 @@ pub async fn main(cli: Cli) -> Result<(), String> {
         Verb::Terminating(arguments) => {
             termination::announce(&cli::control_socket(arguments.control_socket.as_deref())).await
         }
+        Verb::WaitDrained(hook) => own_hook::wait_drained(hook).await,
     }
 }
 
@@ -63,6 +67,9 @@ pub async fn main(cli: Cli) -> Result<(), String> {
 async fn run(arguments: Run) -> Result<(), String> {
     arguments.check()?;
     start_log(&arguments.log)?;
+    if let Some(directory) = &arguments.install {
+        install::install(directory)?;
+    }
     let mut stop = signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let sidecar = start(arguments).await?;
     tokio::select! {

@@ -19,7 +19,7 @@ const SHARED: Duration = Duration::from_millis(500);
 /// Looks at the app, for all who ask.
 pub struct AppLook {
     apps: Vec<SocketAddr>,
-    url: Option<ReadinessUrl>,
+    url: Option<AppUrl>,
     /// When the last look ended, and what it found. Locked while one is under way, so that others wait for what it finds.
     last: Mutex<Option<(Instant, bool)>>,
 }
@@ -27,7 +27,7 @@ pub struct AppLook {
 impl AppLook {
     /// At each port of the app, or at its own readiness URL.
     #[must_use]
-    pub fn new(apps: Vec<SocketAddr>, url: Option<ReadinessUrl>) -> Self {
+    pub fn new(apps: Vec<SocketAddr>, url: Option<AppUrl>) -> Self {
         Self { apps, url, last: Mutex::new(None) }
     }
 
@@ -45,14 +45,14 @@ impl AppLook {
     }
 }
 
-/// A readiness URL of the app: `http://HOST:PORT/PATH` with an address for a host.
+/// A URL of the app: `http://HOST:PORT/PATH` with an address for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadinessUrl {
+pub struct AppUrl {
     address: SocketAddr,
     path: String,
 }
 
-impl FromStr for ReadinessUrl {
+impl FromStr for AppUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, String> {
@@ -67,12 +67,33 @@ impl FromStr for ReadinessUrl {
     }
 }
 
+impl AppUrl {
+    /// Of `path` at `address`.
+    pub(super) fn new(address: SocketAddr, path: &str) -> Self {
+        Self { address, path: path.to_owned() }
+    }
+
+    /// Whether a GET is answered with a status of success. The status line alone decides; the rest is not read.
+    ///
+    /// # Errors
+    /// What the socket reports, also where the answer ends before its status.
+    pub(super) async fn answers_2xx(&self) -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.path, self.address);
+        stream.write_all(request.as_bytes()).await?;
+        // As long as "HTTP/1.1 2".
+        let mut start = [0; 10];
+        stream.read_exact(&mut start).await?;
+        Ok(start.starts_with(b"HTTP/1.") && start[9] == b'2')
+    }
+}
+
 /// Whether the app accepts connections at all of `apps`; or is ready by `url`, if there is one.
-async fn app_is_ready(apps: &[SocketAddr], url: Option<&ReadinessUrl>) -> bool {
+async fn app_is_ready(apps: &[SocketAddr], url: Option<&AppUrl>) -> bool {
     let asked = async {
         match url {
             None => all_accept(apps).await,
-            Some(url) => answers_2xx(url).await.unwrap_or(false),
+            Some(url) => url.answers_2xx().await.unwrap_or(false),
         }
     };
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
@@ -85,16 +106,6 @@ async fn all_accept(apps: &[SocketAddr]) -> bool {
         }
     }
     true
-}
-
-async fn answers_2xx(url: &ReadinessUrl) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(url.address).await?;
-    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", url.path, url.address);
-    stream.write_all(request.as_bytes()).await?;
-    // "HTTP/1.1 2": the status line alone decides.
-    let mut start = [0; 10];
-    stream.read_exact(&mut start).await?;
-    Ok(start.starts_with(b"HTTP/1.") && start[9] == b'2')
 }
 
 #[cfg(test)]
@@ -119,11 +130,11 @@ mod tests {
 
     #[test]
     fn a_readiness_url_is_an_address_and_a_path() {
-        let url: ReadinessUrl = "http://127.0.0.1:8080/ready?deep=1".parse().unwrap();
+        let url: AppUrl = "http://127.0.0.1:8080/ready?deep=1".parse().unwrap();
         assert_eq!((url.address, url.path.as_str()), ("127.0.0.1:8080".parse().unwrap(), "/ready?deep=1"));
-        assert_eq!("http://[::1]:80".parse::<ReadinessUrl>().unwrap().path, "/");
+        assert_eq!("http://[::1]:80".parse::<AppUrl>().unwrap().path, "/");
         for bad in ["https://127.0.0.1:1/", "http://app:80/", "http://127.0.0.1/", "http://127.0.0.1:1/a b", ""] {
-            assert!(bad.parse::<ReadinessUrl>().is_err(), "{bad}");
+            assert!(bad.parse::<AppUrl>().is_err(), "{bad}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod drive;
 mod end;
 mod fault;
 mod judge;
+mod neighbours;
 mod path;
 mod plan;
 mod proxy;

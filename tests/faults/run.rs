@@ -5,6 +5,7 @@
 use crate::end::End;
 use crate::judge::oracle::{Known, Undisturbed, differs, is_refused};
 use crate::judge::{self, Before};
+use crate::neighbours::unanswered;
 use crate::path::{Path, Story};
 use crate::plan::Plan;
 use crate::proxy::{Proxy, Seen};
@@ -129,7 +130,11 @@ impl Run<'_> {
             Ok(Report { sent, failed, failures, .. }) => {
                 (self.verdict.sent, self.verdict.failed) = (sent, failed);
                 if failed > 0 {
-                    self.verdict.wrong.push(format!("{failed} of {sent} requests were lost: {}", json!(failures)));
+                    let why = match unanswered(&self.pods) {
+                        none if none.is_empty() => none,
+                        some => format!("; pods that did not answer to ARP: {some}"),
+                    };
+                    self.verdict.wrong.push(format!("{failed} of {sent} requests were lost: {}{why}", json!(failures)));
                 }
             }
             Err(error) => self.verdict.wrong.push(format!("the load client: {error}")),

@@ -22,6 +22,7 @@ mod idle;
 mod ignored;
 mod last_endpoint;
 mod observe;
+mod own_hook;
 mod process;
 mod proxy_protocol;
 mod relay;

@@ -3,6 +3,7 @@
 //! **Invariant:** what comes out means exactly what `transform` made of it; comments and layout stay wherever an edit in
 //! place gives that meaning, else the document is written anew, and it is said.
 
+mod hooks;
 mod services;
 mod text;
 mod transform;
@@ -35,6 +36,9 @@ pub struct Args {
     /// restart-controller-keys in their namespace
     #[arg(long)]
     pub key: Option<String>,
+    /// Drop the preStop hooks that the containers have, such as a sleep; by default each of them runs after the drain
+    #[arg(long)]
+    pub replace_prestop: bool,
 }
 
 /// The verb.
@@ -43,7 +47,12 @@ pub struct Args {
 /// When the file cannot be read, written, or understood, or a workload cannot take the sidecar.
 pub fn run(args: &Args) -> Result<Exit, Error> {
     let before = read(&args.filename)?;
-    let sidecar = Sidecar { image: args.image.clone(), ports: args.port.clone(), key: args.key.clone() };
+    let sidecar = Sidecar {
+        image: args.image.clone(),
+        ports: args.port.clone(),
+        key: args.key.clone(),
+        replaces_pre_stop: args.replace_prestop,
+    };
     let done = injected(&before, &sidecar, args.remove)
         .map_err(|why| Error::Invalid(format!("{}: {why}", args.filename.display())))?;
     done.notes.iter().for_each(|note| eprintln!("{note}"));
@@ -101,7 +110,7 @@ mod tests {
     const APP: &str = "# the shop\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web} # its name\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      labels: {app: web}\n    spec:\n      containers:\n        # the app\n        - name: app\n          image: app:1 # pinned\n          ports: [{name: http, containerPort: 8080}]\n---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  ports:\n    - {name: http, port: 80, targetPort: http} # to the app\n";
 
     fn sidecar() -> Sidecar {
-        Sidecar { image: "sidecar:1".into(), ports: vec![], key: None }
+        Sidecar { image: "sidecar:1".into(), ports: vec![], key: None, replaces_pre_stop: false }
     }
 
     fn added(text: &str) -> String {
@@ -178,13 +187,39 @@ mod tests {
     }
 
     #[test]
-    fn a_pre_stop_hook_of_its_own_is_not_overwritten() {
+    fn a_pre_stop_hook_of_its_own_runs_after_the_drain_and_comes_back_to_the_last_byte() {
+        let braces = APP.replace(
+            "image: app:1 # pinned",
+            "image: app:1 # pinned\n          lifecycle: {preStop: {exec: {command: [sleep, '5']}}} # old",
+        );
+        let lines = APP.replace(
+            "image: app:1 # pinned",
+            "image: app:1 # pinned\n          lifecycle:\n            preStop:\n              exec:\n                command:\n                  - sh # any\n                  - -c\n                  - sleep 5 # old",
+        );
+        for own in [braces, lines] {
+            let with = injected(&own, &sidecar(), false).unwrap();
+            assert!(with.text.contains("--install=/restart-controller"), "{}", with.text);
+            assert!(
+                with.notes.iter().any(|note| note.contains("container app runs after the drain")),
+                "{:?}",
+                with.notes
+            );
+            let without = injected(&with.text, &sidecar(), true).unwrap();
+            assert_eq!(without.text, own, "{}", with.text);
+        }
+    }
+
+    #[test]
+    fn a_pre_stop_hook_that_cannot_be_chained_is_refused_or_dropped() {
         let own = APP.replace(
             "image: app:1 # pinned",
-            "image: app:1\n          lifecycle: {preStop: {exec: {command: [sleep, '5']}}}",
+            "image: app:1\n          lifecycle: {preStop: {httpGet: {port: 8080, host: other}}}",
         );
         let why = injected(&own, &sidecar(), false).unwrap_err();
-        assert!(why.contains("Deployment web") && why.contains("preStop"), "{why}");
+        assert!(why.contains("Deployment web") && why.contains("--replace-prestop"), "{why}");
+        let dropped = injected(&own, &Sidecar { replaces_pre_stop: true, ..sidecar() }, false).unwrap();
+        assert!(dropped.text.contains("/wait-drained") && !dropped.text.contains("other"), "{}", dropped.text);
+        assert!(dropped.notes.iter().any(|note| note.contains("is dropped")), "{:?}", dropped.notes);
     }
 
     #[test]

@@ -78,25 +78,28 @@ fn written(value: &Value, in_braces: bool) -> Option<Document> {
     Document::from_str(&text).ok()
 }
 
-/// One more or one less at the beginning, and changes of the others.
+/// Some more or some less at the beginning, and changes of the others.
 fn sequence(text: &Sequence, before: &[Value], after: &[Value]) -> Option<()> {
-    let (mut old, mut new) = (before, after);
-    if after.len() == before.len() + 1 {
-        text.insert(0, written(&after[0], text.to_string().trim_start().starts_with('['))?.as_mapping()?);
-        new = &after[1..];
-    } else if before.len() == after.len() + 1 {
-        let gone = before.iter().position(|item| !after.contains(item))?;
-        if gone != 0 {
-            return None;
-        }
-        text.remove(0)?;
-        old = &before[1..];
-    } else if before.len() != after.len() {
+    let (gone, old) = before.split_at(before.len().saturating_sub(after.len()));
+    let (come, new) = after.split_at(after.len().saturating_sub(before.len()));
+    if gone.iter().any(|item| after.contains(item)) {
         return None;
     }
-    let offset = after.len() - new.len();
+    gone.iter().try_for_each(|_| text.remove(0).map(drop))?;
+    come.iter().rev().try_for_each(|item| insert_first(text, item))?;
     for (at, (old, new)) in old.iter().zip(new).enumerate().filter(|(_, (old, new))| old != new) {
-        mapping(text.get(at + offset)?.as_mapping()?, old.as_mapping()?, new.as_mapping()?)?;
+        mapping(text.get(at + come.len())?.as_mapping()?, old.as_mapping()?, new.as_mapping()?)?;
+    }
+    Some(())
+}
+
+fn insert_first(text: &Sequence, item: &Value) -> Option<()> {
+    match item {
+        Value::String(word) => text.insert(0, word.as_str()),
+        Value::Mapping(_) => {
+            text.insert(0, written(item, text.to_string().trim_start().starts_with('['))?.as_mapping()?);
+        }
+        Value::Number(_) | Value::Sequence(_) | Value::Null | Value::Bool(_) | Value::Tagged(_) => return None,
     }
     Some(())
 }

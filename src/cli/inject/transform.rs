@@ -1,8 +1,9 @@
 //! What the sidecar means for the objects: pure, on parsed YAML.
 //!
-//! **Invariant:** the same container as in deploy/samples and as the injecting policy makes; the workload's own hooks are
-//! never overwritten; what is already there is left as it is.
+//! **Invariant:** the same container as in deploy/samples and as the injecting policy makes; what is already there is
+//! left as it is.
 
+use super::hooks;
 use super::services::{AppPort, aim_at_app, aim_at_sidecar, selects};
 use crate::api::names::{SIDECAR_CONTAINER, SIDECAR_LABEL};
 use crate::wire::{self, ADMIN_PORT};
@@ -10,7 +11,6 @@ use serde_yaml::{Mapping, Value};
 
 /// Where the sidecar takes the traffic.
 pub const TRAFFIC_PORT: u64 = wire::TRAFFIC_PORT as u64;
-const WAIT_PATH: &str = "/wait-drained";
 
 /// The sidecar to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Sidecar {
     pub ports: Vec<u16>,
     /// The controller's public key; absent: from the ConfigMap.
     pub key: Option<String>,
+    /// Whether a preStop hook that a container has of its own is dropped, instead of run after the drain.
+    pub replaces_pre_stop: bool,
 }
 
 /// Adds it to every workload; says what was done.
@@ -37,8 +39,9 @@ pub fn add(documents: &mut [Value], sidecar: &Sidecar) -> Result<Vec<String>, St
         if has_sidecar(template) {
             notes.push(format!("{named} has the sidecar already"));
         } else {
-            add_to(template, sidecar, &ports).map_err(|why| format!("{named} {why}"))?;
+            let hooks = add_to(template, sidecar, &ports).map_err(|why| format!("{named} {why}"))?;
             notes.push(format!("{named}: sidecar added"));
+            notes.extend(hooks.into_iter().map(|note| format!("{named}: {note}")));
             notes.push(format!(
                 "{named}: the app will see every connection come from its own pod's address, so rules by client address no longer tell clients apart"
             ));
@@ -111,7 +114,8 @@ fn labels(template: &Value) -> Mapping {
     found.cloned().unwrap_or_default()
 }
 
-fn ports(template: &Value) -> Vec<(u64, Option<String>)> {
+/// The ports that the containers of a template declare, each with its name.
+pub fn ports(template: &Value) -> Vec<(u64, Option<String>)> {
     let all = containers(template, "containers").iter().filter_map(|app| app.get("ports")?.as_sequence()).flatten();
     let port = |port: &Value| {
         let name = port.get("name").and_then(Value::as_str).map(str::to_owned);
@@ -186,7 +190,8 @@ fn routes(ports: &[AppPort]) -> Vec<String> {
     }
 }
 
-fn add_to(template: &mut Value, sidecar: &Sidecar, app: &[AppPort]) -> Result<(), String> {
+/// Adds it to one template; says what was done to the hooks.
+fn add_to(template: &mut Value, sidecar: &Sidecar, app: &[AppPort]) -> Result<Vec<String>, String> {
     if app.is_empty() {
         return Err("names no containerPort; say with --port where the app listens".to_owned());
     }
@@ -196,8 +201,14 @@ fn add_to(template: &mut Value, sidecar: &Sidecar, app: &[AppPort]) -> Result<()
         return Err(format!("has an app on port {taken}, which is the sidecar's"));
     }
     let grace = template["spec"].get("terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
-    let container = container(sidecar, app, grace)?;
-    hold_apps(template)?;
+    let mut container = container(sidecar, app, grace)?;
+    let held = hooks::hold(template, sidecar.replaces_pre_stop)?;
+    if held.needs_program {
+        if let Some(args) = container["args"].as_sequence_mut() {
+            args.push(format!("--install={}", hooks::FOLDER).into());
+        }
+        container["volumeMounts"] = Value::Sequence(vec![hooks::volume_mount(false)?]);
+    }
     let metadata = mapping(template, "metadata").ok_or("has metadata that is no mapping")?;
     let labels = mapping(metadata, "labels").ok_or("has labels that are no mapping")?;
     labels[SIDECAR_LABEL] = Value::from("true");
@@ -205,7 +216,7 @@ fn add_to(template: &mut Value, sidecar: &Sidecar, app: &[AppPort]) -> Result<()
         spec.entry("initContainers".into()).or_insert_with(|| Value::Sequence(vec![])).as_sequence_mut()
     });
     first.ok_or("has initContainers that are no list")?.insert(0, container);
-    Ok(())
+    Ok(held.notes)
 }
 
 /// The mapping under `key`, made if there is none.
@@ -214,31 +225,8 @@ pub fn mapping<'a>(parent: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     value.is_mapping().then_some(value)
 }
 
-/// Every app waits in its preStop hook until the sidecar has nothing in flight.
-fn hold_apps(template: &mut Value) -> Result<(), String> {
-    let apps = template["spec"].get_mut("containers").and_then(Value::as_sequence_mut).ok_or("has no containers")?;
-    for app in apps {
-        let name = app.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let lifecycle =
-            mapping(app, "lifecycle").ok_or_else(|| format!("has a container {name} that is no mapping"))?;
-        match lifecycle.get("preStop") {
-            None => lifecycle["preStop"] = parsed(&format!("httpGet: {{path: {WAIT_PATH}, port: {ADMIN_PORT}}}"))?,
-            Some(hook) if is_wait(hook) => {}
-            Some(_) => {
-                return Err(format!(
-                    "has a preStop hook in container {name}, which is not overwritten: let it be httpGet {{path: {WAIT_PATH}, port: {ADMIN_PORT}}} and do the rest when SIGTERM comes"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_wait(hook: &Value) -> bool {
-    hook.get("httpGet").and_then(|get| get.get("path")).and_then(Value::as_str) == Some(WAIT_PATH)
-}
-
 fn remove_from(template: &mut Value) {
+    hooks::release(template);
     if let Some(labels) =
         template.get_mut("metadata").and_then(|metadata| metadata.get_mut("labels")).and_then(Value::as_mapping_mut)
     {
@@ -249,16 +237,6 @@ fn remove_from(template: &mut Value) {
         list.retain(|container| !is_sidecar(container));
         if list.is_empty() {
             spec.shift_remove("initContainers");
-        }
-    }
-    for app in spec.get_mut("containers").and_then(Value::as_sequence_mut).into_iter().flatten() {
-        let Some(app) = app.as_mapping_mut() else { continue };
-        let Some(lifecycle) = app.get_mut("lifecycle").and_then(Value::as_mapping_mut) else { continue };
-        if lifecycle.get("preStop").is_some_and(is_wait) {
-            lifecycle.shift_remove("preStop");
-        }
-        if lifecycle.is_empty() {
-            app.shift_remove("lifecycle");
         }
     }
 }

@@ -35,10 +35,11 @@ impl Port {
             (false, "/livez") => text(StatusCode::OK, "ok\n"),
             (false, "/readyz") => self.readyz().await,
             (false, "/metrics") => self.metrics().await,
-            (false, "/wait-drained") => self.wait_drained(seat).await,
-            (_, wire::DRAIN_PATH | wire::IN_FLIGHT_PATH | "/livez" | "/readyz" | "/metrics" | "/wait-drained") => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "use POST for /v1/drain and GET for the others\n")
-            }
+            (false, wire::WAIT_DRAINED_PATH) => self.wait_drained(seat).await,
+            (
+                _,
+                wire::DRAIN_PATH | wire::IN_FLIGHT_PATH | "/livez" | "/readyz" | "/metrics" | wire::WAIT_DRAINED_PATH,
+            ) => text(StatusCode::METHOD_NOT_ALLOWED, "use POST for /v1/drain and GET for the others\n"),
             _ => text(StatusCode::NOT_FOUND, "no such page: see /v1/in-flight, /readyz, /metrics\n"),
         };
         seat.enter(Stage::Idle);

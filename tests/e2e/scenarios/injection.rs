@@ -6,6 +6,7 @@ use crate::support::app::{Template, documents};
 use crate::support::cluster::{kubectl, path, with_images};
 use crate::support::figures::Figures;
 use crate::support::load::Load;
+use crate::support::receiver::Receiver;
 use crate::support::request::Request;
 use crate::support::space::Space;
 use crate::support::wait::{until, when};
@@ -32,10 +33,17 @@ pub async fn by_policy(space: &Space) -> Result<Figures> {
     })
     .await?;
     ensure!(!has_sidecar(&try_pod(space, json!({}), false).await?), "a pod without the label was injected");
-    refused_with_a_hook_of_its_own(space).await?;
-    let labelled = Template::plain()?
-        .edit("Deployment", |deployment| deployment["spec"]["template"]["metadata"]["labels"][LABEL] = json!("true"));
-    restarts_without_a_loss(space, labelled).await
+    own_hooks_follow_the_drain(space).await?;
+    let receiver = Receiver::deploy(space).await?;
+    let own = json!({"preStop": {"exec": {"command": ["/sample", "ask", "POST", receiver.url("own").await?]}}});
+    let labelled = Template::plain()?.edit("Deployment", |deployment| {
+        deployment["spec"]["template"]["metadata"]["labels"][LABEL] = json!("true");
+        deployment["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = own.clone();
+    });
+    let figures = restarts_without_a_loss(space, labelled).await?;
+    let own = receiver.with("own").await?.len();
+    ensure!(own == 4, "of 4 pods that ended {own} ran the preStop hook of their own");
+    Ok(figures.and("4 hooks of their own followed"))
 }
 
 /// The component, built by kubectl's own kustomize, and the same restart.
@@ -97,12 +105,25 @@ async fn untouched_where_nobody_opted_in(space: &Space) -> Result {
     Ok(())
 }
 
-async fn refused_with_a_hook_of_its_own(space: &Space) -> Result {
-    let own = json!({"lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}}});
+/// Each kind of hook becomes the end of the one that waits; what cannot follow is refused.
+async fn own_hooks_follow_the_drain(space: &Space) -> Result {
+    for (hook, then) in [
+        (json!({"exec": {"command": ["sleep", "5"]}}), vec!["--", "sleep", "5"]),
+        (json!({"sleep": {"seconds": 5}}), vec!["--then-sleep=5"]),
+        (json!({"httpGet": {"path": "/stop", "port": 9000}}), vec!["--then-get=9000/stop"]),
+        (json!({"httpGet": {"port": "web"}}), vec!["--then-get=8080/"]),
+    ] {
+        let ports = json!([{"name": "web", "containerPort": 8080}]);
+        let pod = try_pod(space, json!({"lifecycle": {"preStop": hook}, "ports": ports}), true).await?;
+        let command = json!(pod)["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"].clone();
+        let wanted = [&["/restart-controller/restart-sidecar", "wait-drained"], then.as_slice()].concat();
+        ensure!(command == json!(wanted), "the hook {hook} became {command}");
+    }
+    let own = json!({"lifecycle": {"preStop": {"httpGet": {"port": 8080, "host": "other"}}}});
     let Err(refused) = try_pod(space, own, true).await else {
-        return Err("a pod with a preStop hook of its own was let through".into());
+        return Err("a pod with a preStop hook that cannot follow the drain was let through".into());
     };
-    ensure!(refused.to_string().contains("container app has a preStop hook of its own"), "{refused}");
+    ensure!(refused.to_string().contains("container app has a preStop hook that cannot follow"), "{refused}");
     Ok(())
 }
 

@@ -49,6 +49,12 @@ impl<'a> Receiver<'a> {
         Ok(Self { space })
     }
 
+    /// Where a pod sends something to it that has this word in its path.
+    pub async fn url(&self, word: &str) -> Result<String> {
+        let spec = self.space.api::<Service>().get("receiver").await?.spec.unwrap_or_default();
+        Ok(format!("http://{}/hook?{word}", spec.cluster_ip.unwrap_or_default()))
+    }
+
     /// Everything so far, in order.
     pub async fn received(&self) -> Result<Vec<Received>> {
         let asked = ["exec", "receiver", "--", "/sample", "ask", "GET", "http://127.0.0.1:8080/hooks"];

@@ -9,7 +9,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-fn program() -> Command {
+/// The program, to be given its arguments.
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_restart-sidecar"));
     command.kill_on_drop(true).env_remove("POD_UID").stderr(Stdio::piped());
     command
@@ -20,6 +21,8 @@ pub struct Program {
     child: std::process::Child,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
+    /// The name of its control socket.
+    pub socket: String,
 }
 
 impl Program {
@@ -49,7 +52,7 @@ impl Program {
         std::io::BufRead::read_line(&mut lines, &mut started).unwrap();
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         let after = |name: &str| started.split_once(name).unwrap().1.split(' ').next().unwrap().parse().unwrap();
-        Self { child, listen: after(" listen="), admin: after(" admin=") }
+        Self { child, listen: after(" listen="), admin: after(" admin="), socket }
     }
 
     /// A whole answer of the admin port.
