@@ -29,8 +29,9 @@ const OF_ALL: usize = 512;
 /// silent because of others, and no pass waits for longer than both together.
 pub const PLACE_LIMIT: Duration = Duration::from_secs(8);
 
-/// Refusals of a command that was signed for another moment: [`Refusal::reason`].
-const PASSING: [&str; 3] = ["WrongBoot", "WrongChallenge", "Expired"];
+/// Refusals that the next command meets as well: [`Refusal::reason`]. Others are about the moment, such as a challenge that
+/// has changed or too many commands from one address, or are not of this protocol.
+const FINAL: [&str; 3] = ["UnknownKey", "BadSignature", "WrongPod"];
 
 /// Why a sidecar's answer cannot be used: its pod's count is unknown, never zero.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +116,7 @@ impl SidecarError {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Refused { reason, .. } => !PASSING.contains(&reason.as_str()),
+            Self::Refused { reason, .. } => FINAL.contains(&reason.as_str()),
             Self::Address(_)
             | Self::Unreachable { .. }
             | Self::NotLeading(_)

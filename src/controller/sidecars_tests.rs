@@ -90,6 +90,23 @@ async fn a_refusal_is_told_with_its_reason() {
 }
 
 #[tokio::test]
+async fn only_a_refusal_of_the_key_or_the_pod_is_final() {
+    for (reason, is_final) in [
+        ("WrongChallenge", false),
+        ("Expired", false),
+        ("TooMany", false),
+        ("Conflict", false),
+        ("UnknownKey", true),
+        ("BadSignature", true),
+    ] {
+        let body = format!("{{\"reason\":\"{reason}\",\"message\":\"\"}}");
+        let (port, _) = answering(http("409 Conflict", &body)).await;
+        let error = Sidecars::on_loopback().command("shop", "127.0.0.1", port, &command()).await.unwrap_err();
+        assert_eq!(error.is_final(), is_final, "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn another_pod_at_the_address_is_not_believed() {
     let error = asked(http("200 OK", &report("another", 1))).await.unwrap_err();
     assert!(

@@ -12,16 +12,18 @@ use crate::proxy::{Proxy, Seen};
 use crate::story;
 use crate::support::Result;
 use crate::support::load::Report;
-use crate::support::request::sentence;
+use crate::support::request::{condition, sentence};
 use crate::support::wait::{Look, until, when};
 use crate::verdict::Verdict;
 use crate::world::lane::Lane;
 use crate::world::pods::Pods;
 use crate::world::space::Space;
+use futures::future::{Either, select};
 use kube::ResourceExt as _;
-use restart_controller::api::Phase;
+use restart_controller::api::{ConditionStatus, Phase};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -86,14 +88,29 @@ impl Run<'_> {
         self.space.create_or_leave(story::request(self.space, self.path())).await?;
         let turns = story::turns(self.space, self.path(), &self.proxy, &self.pods, &before.pods);
         let limit = TERMINAL + self.plan.injections.iter().map(|one| one.fault.costs()).sum::<Duration>();
-        let (turned, ended) = tokio::join!(turns, self.ended(limit));
+        let ended = match select(pin!(self.ended(limit)), pin!(turns)).await {
+            // The run has failed by a write that was refused for good, maybe before the story's turn came.
+            Either::Left((ended, _)) if self.is_refused() => ended,
+            Either::Left((ended, turns)) => turns.await.and(ended),
+            Either::Right((turned, ended)) => ended.await.and(turned),
+        };
         self.verdict.took = begun.elapsed();
         ended?;
-        turned?;
-        if self.path().story != Story::NamespaceDeletion {
+        if self.path().story != Story::NamespaceDeletion && !self.is_left_as_it_is().await? {
             self.space.settled(&self.pods, 180).await?;
         }
         Ok(())
+    }
+
+    fn is_refused(&self) -> bool {
+        self.plan.injections.iter().any(|one| is_refused(*one))
+    }
+
+    /// What was to put the configuration back was refused for good, and the request says so: its pods go on failing.
+    async fn is_left_as_it_is(&self) -> Result<bool> {
+        let status = self.space.request().await?.and_then(|request| request.status);
+        let restored = status.as_ref().and_then(|status| condition(status, "Restored"));
+        Ok(self.is_refused() && restored == Some(ConditionStatus::False))
     }
 
     async fn ended(&self, limit: Duration) -> Result {
@@ -150,8 +167,7 @@ impl Run<'_> {
             Ok(end) => end,
             Err(error) => return self.verdict.wrong.push(format!("the end could not be looked at: {error}")),
         };
-        let refused = self.plan.injections.iter().any(|one| is_refused(*one));
-        let run = judge::Known { completed: end.phase == Some(Phase::Completed), refused };
+        let run = judge::Known { completed: end.phase == Some(Phase::Completed), refused: self.is_refused() };
         let wrong = if self.path().story == Story::NamespaceDeletion {
             judge::of_writes(before, &self.pods, &seen)
         } else {

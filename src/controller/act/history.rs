@@ -287,8 +287,8 @@ async fn delete(ctx: &Context, facts: &Facts, Copied { name, uid }: Copied) -> R
     let preconditions = Preconditions { uid: Some(uid), resource_version: None };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match call(what, config_maps::api(ctx, facts).delete(&name, &params)).await {
-        // Gone, or another one by now, which is somebody else's.
-        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+        // A conflict is looked at anew by the next pass: another object may have the name by now, or it is still this one.
+        Err(error) if !error.is_not_found() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
 }

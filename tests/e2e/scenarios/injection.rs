@@ -23,15 +23,7 @@ const TRAFFIC: u16 = 8012;
 /// A labelled pod in a labelled namespace gets the sidecar; a restart under load loses nothing.
 pub async fn by_policy(space: &Space) -> Result<Figures> {
     untouched_where_nobody_opted_in(space).await?;
-    let namespaces: Api<Namespace> = Api::all(space.cluster.client.clone());
-    let label = Patch::Merge(json!({"metadata": {"labels": {LABEL: "true"}}}));
-    namespaces.patch(&space.name, &PatchParams::default(), &label).await?;
-    // The policy's namespace selector sees the label a moment later.
-    until("the policy to inject", 30, async || {
-        let injected = has_sidecar(&try_pod(space, json!({}), true).await?);
-        Ok(when(injected, || "a pod would start without the sidecar".into()))
-    })
-    .await?;
+    opted_in(space).await?;
     ensure!(!has_sidecar(&try_pod(space, json!({}), false).await?), "a pod without the label was injected");
     own_hooks_follow_the_drain(space).await?;
     let receiver = Receiver::deploy(space).await?;
@@ -46,8 +38,10 @@ pub async fn by_policy(space: &Space) -> Result<Figures> {
     Ok(figures.and("4 hooks of their own followed"))
 }
 
-/// The component, built by kubectl's own kustomize, and the same restart.
+/// The component, built by kubectl's own kustomize, and the same restart. No copy of the key is in the namespace.
 pub async fn by_component(space: &Space) -> Result<Figures> {
+    opted_in(space).await?;
+    space.kubectl(&["delete", "configmap", "restart-controller-keys"]).await?;
     let folder = std::env::temp_dir().join(format!("restart-controller-component-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let built = component(&folder).await;
@@ -97,6 +91,18 @@ async fn restarts_without_a_loss(space: &Space, template: Template) -> Result<Fi
     report.nothing_lost()?;
     ensure!(before == app.workload().await?, "the workload was changed");
     Ok(Figures::default().load(&report).replaced(4).and("the manifest without sidecar and hooks"))
+}
+
+/// Labels the namespace, and waits until the policies know.
+async fn opted_in(space: &Space) -> Result {
+    let namespaces: Api<Namespace> = Api::all(space.cluster.client.clone());
+    let label = Patch::Merge(json!({"metadata": {"labels": {LABEL: "true"}}}));
+    namespaces.patch(&space.name, &PatchParams::default(), &label).await?;
+    until("the policy to inject", 30, async || {
+        let injected = has_sidecar(&try_pod(space, json!({}), true).await?);
+        Ok(when(injected, || "a pod would start without the sidecar".into()))
+    })
+    .await
 }
 
 async fn untouched_where_nobody_opted_in(space: &Space) -> Result {

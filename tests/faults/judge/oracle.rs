@@ -8,7 +8,7 @@ use crate::path::{Path, Story};
 use crate::plan::Injection;
 use crate::support::Result;
 use crate::support::cluster::path as file;
-use restart_controller::api::Phase;
+use restart_controller::api::{ConditionStatus, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -72,6 +72,9 @@ pub fn is_refused(injection: Injection) -> bool {
 
 fn failed_cleanly(path: Path, undisturbed: &End, found: &End) -> bool {
     let phase = found.phase == Some(Phase::Failed) || !path.story.keeps_request();
+    if found.restored == Some(ConditionStatus::False) {
+        return phase;
+    }
     let first = if path.story == Story::BrokenInPlace { Content::Bad } else { Content::Good };
     let content = found.configuration == Some(first) || found.configuration == undisturbed.configuration;
     phase && content && found.ready == undisturbed.ready
