@@ -99,7 +99,7 @@ async fn accept(
 }
 
 /// A place for a connection that waits to be accepted: a free one, else that of an idle connection, else that of the next
-/// connection to end. An idle connection that is asked to leave may have a request by then; another one is asked instead.
+/// connection to end. If the idle connection has a request by then, it stays, and this asks another one.
 async fn find_place(room: &Room, shared: &Shared) -> OwnedSemaphorePermit {
     let idle = &shared.idle;
     loop {

@@ -58,7 +58,7 @@ pub async fn wait_drained(hook: WaitDrained) -> Result<(), String> {
     }
 }
 
-/// A standard error that nobody reads must not end the hook, so that `eprintln` will not do.
+/// Writes a warning. `eprintln` panics where standard error is closed, and the app's hook would not run.
 fn warn(admin: SocketAddr, why: impl Display) {
     let _ = writeln!(std::io::stderr(), "restart-sidecar: the sidecar at {admin}: {why}; the app's own hook follows");
 }

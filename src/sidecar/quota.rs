@@ -152,8 +152,8 @@ impl Quota {
         Err(NoRoom)
     }
 
-    /// Charges `bytes` for something that lasts, as soon as there is room. While there is none, `make_room` is asked for
-    /// some, again and again.
+    /// Charges `bytes` for something that lasts, as soon as there is room. While there is none, this calls
+    /// `make_room` and looks again.
     pub async fn charge_when_free(self: &Arc<Self>, bytes: u64, make_room: impl Fn()) -> Charge {
         loop {
             let mut freed = pin!(self.freed.notified());

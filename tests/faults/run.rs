@@ -3,7 +3,7 @@
 //! **Invariant:** the faults begin with the request: what is made ready before it is not disturbed.
 
 use crate::end::End;
-use crate::judge::oracle::{Known, Undisturbed, differs, is_refused};
+use crate::judge::oracle::{Known, Undisturbed, differs, is_refused, is_refused_map};
 use crate::judge::{self, Before};
 use crate::neighbours::unanswered;
 use crate::path::{Path, Story};
@@ -110,7 +110,8 @@ impl Run<'_> {
     async fn is_left_as_it_is(&self) -> Result<bool> {
         let status = self.space.request().await?.and_then(|request| request.status);
         let restored = status.as_ref().and_then(|status| condition(status, "Restored"));
-        Ok(self.is_refused() && restored == Some(ConditionStatus::False))
+        let refused = self.plan.injections.iter().any(|one| is_refused_map(*one));
+        Ok(refused && restored == Some(ConditionStatus::False))
     }
 
     async fn ended(&self, limit: Duration) -> Result {

@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** [`release`] gives back what [`hold`] has changed; only the name of a port becomes its number.
 
-use super::transform::{mapping, ports};
+use super::transform::{insert_first, mapping, parsed, ports, remove_named};
 use crate::api::names::SIDECAR_CONTAINER;
 use crate::wire::{ADMIN_PORT, WAIT_DRAINED_PATH, WAIT_DRAINED_VERB};
 use serde_yaml::Value;
@@ -153,24 +153,6 @@ fn one(key: &str, value: Value) -> Value {
     Value::Mapping([(Value::from(key), value)].into_iter().collect())
 }
 
-/// Puts an item before the others of a list, which is made if there is none.
-fn insert_first(parent: &mut Value, list: &str, item: Value) -> Result<(), String> {
-    let parent = parent.as_mapping_mut().ok_or("has a container that is no mapping")?;
-    let list = parent.entry(list.into()).or_insert_with(|| Value::Sequence(vec![]));
-    list.as_sequence_mut().ok_or("has volumes that are no list")?.insert(0, item);
-    Ok(())
-}
-
-/// Takes what is named like the sidecar from a list, and the list where nothing is left.
-fn remove_named(parent: &mut Value, list: &str) {
-    let Some(parent) = parent.as_mapping_mut() else { return };
-    let Some(items) = parent.get_mut(list).and_then(Value::as_sequence_mut) else { return };
-    items.retain(|item| item.get("name").and_then(Value::as_str) != Some(SIDECAR_CONTAINER));
-    if items.is_empty() {
-        parent.shift_remove(list);
-    }
-}
-
 fn remove_hook(app: &mut Value) {
     let Some(app) = app.as_mapping_mut() else { return };
     let Some(lifecycle) = app.get_mut("lifecycle").and_then(Value::as_mapping_mut) else { return };
@@ -178,10 +160,6 @@ fn remove_hook(app: &mut Value) {
     if lifecycle.is_empty() {
         app.shift_remove("lifecycle");
     }
-}
-
-fn parsed(text: &str) -> Result<Value, String> {
-    serde_yaml::from_str(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

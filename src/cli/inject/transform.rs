@@ -212,11 +212,30 @@ fn add_to(template: &mut Value, sidecar: &Sidecar, app: &[AppPort]) -> Result<Ve
     let metadata = mapping(template, "metadata").ok_or("has metadata that is no mapping")?;
     let labels = mapping(metadata, "labels").ok_or("has labels that are no mapping")?;
     labels[SIDECAR_LABEL] = Value::from("true");
-    let first = template["spec"].as_mapping_mut().and_then(|spec| {
-        spec.entry("initContainers".into()).or_insert_with(|| Value::Sequence(vec![])).as_sequence_mut()
-    });
-    first.ok_or("has initContainers that are no list")?.insert(0, container);
+    insert_first(&mut template["spec"], "initContainers", container)?;
     Ok(held.notes)
+}
+
+/// Puts an item before the others of a list, which is made if there is none.
+///
+/// # Errors
+/// The rest of a sentence about the workload: there is something else in the place of the list.
+pub fn insert_first(parent: &mut Value, list: &str, item: Value) -> Result<(), String> {
+    let items = parent
+        .as_mapping_mut()
+        .and_then(|parent| parent.entry(list.into()).or_insert_with(|| Value::Sequence(vec![])).as_sequence_mut());
+    items.ok_or_else(|| format!("has {list} that are no list"))?.insert(0, item);
+    Ok(())
+}
+
+/// Takes what is named like the sidecar from a list, and the list where nothing is left.
+pub fn remove_named(parent: &mut Value, list: &str) {
+    let Some(parent) = parent.as_mapping_mut() else { return };
+    let Some(items) = parent.get_mut(list).and_then(Value::as_sequence_mut) else { return };
+    items.retain(|item| !is_sidecar(item));
+    if items.is_empty() {
+        parent.shift_remove(list);
+    }
 }
 
 /// The mapping under `key`, made if there is none.
@@ -232,16 +251,16 @@ fn remove_from(template: &mut Value) {
     {
         labels.shift_remove(SIDECAR_LABEL);
     }
-    let Some(spec) = template.get_mut("spec").and_then(Value::as_mapping_mut) else { return };
-    if let Some(list) = spec.get_mut("initContainers").and_then(Value::as_sequence_mut) {
-        list.retain(|container| !is_sidecar(container));
-        if list.is_empty() {
-            spec.shift_remove("initContainers");
-        }
+    if let Some(spec) = template.get_mut("spec") {
+        remove_named(spec, "initContainers");
     }
 }
 
-fn parsed(text: &str) -> Result<Value, String> {
+/// The value that a text of ours says.
+///
+/// # Errors
+/// Where it is no YAML.
+pub fn parsed(text: &str) -> Result<Value, String> {
     serde_yaml::from_str(text).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,7 @@ use crate::end::{Content, End};
 use crate::fault::{Fault, When};
 use crate::path::{Path, Story};
 use crate::plan::Injection;
+use crate::proxy::Kind;
 use crate::support::Result;
 use crate::support::cluster::path as file;
 use restart_controller::api::{ConditionStatus, Phase};
@@ -54,7 +55,11 @@ fn explained(injection: Injection, path: Path, undisturbed: &End, found: &End) -
     match injection.fault {
         // A refusal for good: the run fails by it and is put back. What is refused while it is put back stays as it is, and
         // the request says so.
-        Fault::Status(..) if is_refused(injection) => failed_cleanly(path, undisturbed, found),
+        Fault::Status(..) if is_refused(injection) => {
+            let phase = found.phase == Some(Phase::Failed) || !path.story.keeps_request();
+            let is_left = is_refused_map(injection) && found.restored == Some(ConditionStatus::False);
+            phase && (is_left || is_put_back(path, undisturbed, found))
+        }
         Fault::Status(..)
         | Fault::Kill(_)
         | Fault::Reset(_)
@@ -70,12 +75,13 @@ pub fn is_refused(injection: Injection) -> bool {
     injection.fault == Fault::Status(422, When::Before)
 }
 
-fn failed_cleanly(path: Path, undisturbed: &End, found: &End) -> bool {
-    let phase = found.phase == Some(Phase::Failed) || !path.story.keeps_request();
-    if found.restored == Some(ConditionStatus::False) {
-        return phase;
-    }
+/// The API server refuses for good to write a ConfigMap of people, which may be what would have put it back.
+pub fn is_refused_map(injection: Injection) -> bool {
+    is_refused(injection) && injection.point.kind == Kind::Map
+}
+
+fn is_put_back(path: Path, undisturbed: &End, found: &End) -> bool {
     let first = if path.story == Story::BrokenInPlace { Content::Bad } else { Content::Good };
     let content = found.configuration == Some(first) || found.configuration == undisturbed.configuration;
-    phase && content && found.ready == undisturbed.ready
+    content && found.ready == undisturbed.ready
 }
