@@ -59,7 +59,10 @@ async fn request_through(side: &Side, path: &str, bytes: &[u8]) -> Found {
         (false, _) => statuses.join(" "),
     };
     let served: Vec<_> = seen.iter().filter(|(whole, _)| *whole).map(|(_, text)| text.clone()).collect();
-    let parts = seen.into_iter().filter(|(whole, _)| !whole).map(|(_, text)| text);
+    // How much of a request a proxy passes on before it refuses the rest depends on the moment (hyper's client writes in
+    // a task of its own), so a part is shown only where the proxy still waits for the rest.
+    let waits = statuses.is_empty() && !ended;
+    let parts = seen.into_iter().filter(|(whole, _)| !whole && waits).map(|(_, text)| text);
     let extra = parts.map(|text| format!("a part of {text}")).collect();
     Found { told, essence: served, extra, is_clear }
 }
