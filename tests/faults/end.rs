@@ -69,8 +69,8 @@ pub struct Run {
 impl End {
     /// As it is now.
     pub async fn of(space: &Space, story: Story, pods: &Pods, old: &BTreeSet<String>) -> Result<Self> {
-        if story == Story::NamespaceDeletion {
-            return Ok(Self { gone: space.is_gone().await?, ..Self::default() });
+        if story == Story::NamespaceDeletion && space.is_gone().await? {
+            return Ok(Self { gone: true, ..Self::default() });
         }
         let status = space.request().await?.and_then(|request| request.status);
         let present = pods.present();

@@ -5,7 +5,6 @@
 use crate::end::End;
 use crate::judge::oracle::{Known, Undisturbed, differs, is_refused, is_refused_map};
 use crate::judge::{self, Before};
-use crate::neighbours::unanswered;
 use crate::path::{Path, Story};
 use crate::plan::Plan;
 use crate::proxy::{Proxy, Seen};
@@ -20,7 +19,7 @@ use crate::world::pods::Pods;
 use crate::world::space::Space;
 use futures::future::{Either, select};
 use kube::ResourceExt as _;
-use restart_controller::api::{ConditionStatus, Phase};
+use restart_controller::api::{ConditionStatus, Phase, RestartRequest};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -96,7 +95,7 @@ impl Run<'_> {
         };
         self.verdict.took = begun.elapsed();
         ended?;
-        if self.path().story != Story::NamespaceDeletion && !self.is_left_as_it_is().await? {
+        if !self.is_gone().await? && !self.is_left_as_it_is().await? {
             self.space.settled(&self.pods, 180).await?;
         }
         Ok(())
@@ -114,29 +113,32 @@ impl Run<'_> {
         Ok(refused && restored == Some(ConditionStatus::False))
     }
 
+    async fn is_gone(&self) -> Result<bool> {
+        Ok(self.path().story == Story::NamespaceDeletion && self.space.is_gone().await?)
+    }
+
     async fn ended(&self, limit: Duration) -> Result {
-        let story = self.path().story;
         until("the end", limit.as_secs(), async || {
-            if story == Story::NamespaceDeletion {
-                return Ok(if self.space.is_gone().await? {
-                    Look::Done(())
-                } else {
-                    Look::NotYet("the namespace is there".into())
-                });
+            if self.is_gone().await? {
+                return Ok(Look::Done(()));
             }
-            let Some(request) = self.space.request().await? else {
-                return Ok(if story == Story::Delete {
-                    Look::Done(())
-                } else {
-                    Look::NotYet("there is no request".into())
-                });
-            };
-            let held = !request.finalizers().is_empty();
-            let status = request.status.unwrap_or_default();
-            let over = story.keeps_request() && !held && status.phase.is_some_and(Phase::is_terminal);
-            Ok(if over { Look::Done(()) } else { Look::NotYet(sentence(&status)) })
+            Ok(match self.space.request().await? {
+                Some(request) => self.has_finished(request),
+                None if self.path().story == Story::Delete => Look::Done(()),
+                None => Look::NotYet("there is no request".into()),
+            })
         })
         .await
+    }
+
+    /// A finished request is the end of a story that keeps it. It is the end of the others as well where a refusal for
+    /// good ended the restart before the story's turn, because then the deletion never comes.
+    fn has_finished(&self, request: RestartRequest) -> Look<()> {
+        let held = !request.finalizers().is_empty();
+        let status = request.status.unwrap_or_default();
+        let keeps = self.path().story.keeps_request() || self.is_refused();
+        let over = keeps && !held && status.phase.is_some_and(Phase::is_terminal);
+        if over { Look::Done(()) } else { Look::NotYet(sentence(&status)) }
     }
 
     /// What the load client says.
@@ -148,7 +150,7 @@ impl Run<'_> {
             Ok(Report { sent, failed, failures, .. }) => {
                 (self.verdict.sent, self.verdict.failed) = (sent, failed);
                 if failed > 0 {
-                    let why = match unanswered(&self.pods) {
+                    let why = match self.lane.world.neighbours.unanswered(&self.pods) {
                         none if none.is_empty() => none,
                         some => format!("; pods that did not answer to ARP: {some}"),
                     };
@@ -169,7 +171,7 @@ impl Run<'_> {
             Err(error) => return self.verdict.wrong.push(format!("the end could not be looked at: {error}")),
         };
         let run = judge::Known { completed: end.phase == Some(Phase::Completed), refused: self.is_refused() };
-        let wrong = if self.path().story == Story::NamespaceDeletion {
+        let wrong = if end.gone {
             judge::of_writes(before, &self.pods, &seen)
         } else {
             judge::invariants(self.space, before, &self.pods, &seen, run).await

@@ -30,7 +30,7 @@ const KEYS: usize = 512;
 
 /// Puts our finalizer on the request, or takes it off: the last thing that a run does.
 pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Done, Error> {
-    if !wanted && facts.namespace_terminating {
+    if !wanted && (facts.namespace_terminating || is_idle(facts)) {
         let_go(ctx, facts).await?;
     }
     if facts.orphan {
@@ -53,7 +53,15 @@ pub async fn finalizer(ctx: &Context, facts: &Facts, wanted: bool) -> Result<Don
     Ok(Done::Yes)
 }
 
-/// The namespace goes, and with it everything that a run could put back: its history must not hold it up either.
+/// No run holds the workload. Its history still has the finalizer where the write that was to take the lock was refused for
+/// good, or never made, after the one that put the finalizer on; it would hold up the deletion of the namespace for ever.
+fn is_idle(facts: &Facts) -> bool {
+    let status = facts.history.as_ref().and_then(|history| history.status.as_ref());
+    status.is_none_or(|status| status.active.is_none())
+}
+
+/// The history must not hold up a deletion: the namespace goes, and with it everything that a run could put back, or no run
+/// holds the workload. One that takes the lock at this moment gets a conflict, and takes it again.
 async fn let_go(ctx: &Context, facts: &Facts) -> Result<(), Error> {
     let Some(history) = facts.history.as_ref().filter(|history| held(history)) else { return Ok(()) };
     let name = history_name(&facts.request, facts.workload_uid());

@@ -12,6 +12,7 @@ pub mod load;
 pub mod pods;
 pub mod space;
 
+use crate::neighbours::Neighbours;
 use crate::proxy::Upstream;
 use crate::support::Result;
 use crate::support::cluster::{kubectl, path, with_images};
@@ -38,6 +39,8 @@ pub struct World {
     pub load: LoadClient,
     /// The receiver of hooks.
     pub hooks: Receiver,
+    /// Addresses of pods that did not answer.
+    pub neighbours: Neighbours,
     /// The programs under test, where every account may run them: the first process of a plan runs the first, and so on in turn.
     pub programs: Vec<PathBuf>,
     /// How wrong the clocks of the processes are, in turn, as libfaketime reads it; empty: they are right.
@@ -67,6 +70,7 @@ impl World {
             token: account::token(&client).await?,
             load: LoadClient::start(&address.address).await?,
             hooks: Receiver::start(&address.address).await?,
+            neighbours: Neighbours::follow()?,
             programs: account::programs(directory.path())?,
             clocks: std::env::var("CLOCKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             directory,
