@@ -13,6 +13,7 @@ use crate::world::crew::Crew;
 use crate::world::lane::Lane;
 use crate::world::pods::Pods;
 use crate::world::space::Space;
+use std::time::Instant;
 
 /// Runs a plan in a namespace of this name.
 pub async fn drive(lane: &Lane, plan: &Plan, name: String, known: &Known) -> Verdict {
@@ -48,7 +49,8 @@ async fn in_space(lane: &Lane, plan: &Plan, space: &Space, known: &Known, spoil:
     let (proxy, orders) = Proxy::new(lane.world.upstream.clone(), &plan.injections);
     lane.sidecars.belong_to(&proxy);
     let pods = Pods::watch(space.api());
-    let mut run = Run { lane, plan, space, proxy: proxy.clone(), pods, verdict: Verdict::default() };
+    let mut run =
+        Run { lane, plan, space, begun: Instant::now(), proxy: proxy.clone(), pods, verdict: Verdict::default() };
     let crew = match lane.vacate().await.and_then(|()| Crew::start(lane, &space.name, &proxy, orders)) {
         Ok(crew) => crew,
         Err(error) => return run.void(&error.to_string()),

@@ -6,6 +6,7 @@ use crate::support::Result;
 use crate::world::pods::Pods;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -18,9 +19,11 @@ pub struct Neighbours {
 
 /// One address that did not answer.
 struct Failed {
+    seen: Instant,
     /// When the kernel gave up, as `ip` writes it.
     at: String,
     address: String,
+    device: String,
 }
 
 impl Neighbours {
@@ -35,16 +38,18 @@ impl Neighbours {
         Ok(Self { failed, _monitor: monitor })
     }
 
-    /// The pods of the plan that did not answer, each with the time; empty where there are none.
-    pub fn unanswered(&self, pods: &Pods) -> String {
+    /// The addresses that have not answered since `begin`, each with the time and with what it is to the plan; empty where
+    /// there are none.
+    pub fn unanswered(&self, begin: Instant, pods: &Pods) -> String {
         let lives = pods.lives();
-        let of = |failed: &Failed| {
-            let life = lives.values().find(|life| life.address == failed.address)?;
-            let Failed { at, address } = failed;
-            Some(format!("{address} at {at} ({}, now {:?}, ready {})", life.name, life.stage, life.ready))
+        let what = |failed: &Failed| match lives.values().find(|life| life.address == failed.address) {
+            Some(life) => format!("{}, now {:?}, ready {}", life.name, life.stage, life.ready),
+            None => "no pod of this plan".to_owned(),
         };
+        let told =
+            |failed: &Failed| format!("{} on {} at {} ({})", failed.address, failed.device, failed.at, what(failed));
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+        failed.iter().filter(|failed| failed.seen >= begin).map(told).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -58,6 +63,8 @@ async fn read(output: ChildStdout, failed: Arc<Mutex<Vec<Failed>>>) {
 /// A line such as `[2026-11-30T07:04:27.588062] 10.9.0.7 dev br0 FAILED `.
 fn parse(line: &str) -> Option<Failed> {
     let (at, rest) = line.strip_prefix('[')?.split_once("] ")?;
-    let (address, state) = rest.trim_end().split_once(' ')?;
-    state.ends_with("FAILED").then(|| Failed { at: at.to_owned(), address: address.to_owned() })
+    let mut words = rest.split_whitespace();
+    let (address, device) = (words.next()?, words.nth(1)?);
+    let [at, address, device] = [at, address, device].map(str::to_owned);
+    words.any(|word| word == "FAILED").then(|| Failed { seen: Instant::now(), at, address, device })
 }

@@ -37,6 +37,8 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// The namespace.
     pub space: &'a Space,
+    /// When it began.
+    pub begun: Instant,
     /// Before its controllers.
     pub proxy: Arc<Proxy>,
     /// Its pods.
@@ -150,9 +152,9 @@ impl Run<'_> {
             Ok(Report { sent, failed, failures, .. }) => {
                 (self.verdict.sent, self.verdict.failed) = (sent, failed);
                 if failed > 0 {
-                    let why = match self.lane.world.neighbours.unanswered(&self.pods) {
+                    let why = match self.lane.world.neighbours.unanswered(self.begun, &self.pods) {
                         none if none.is_empty() => none,
-                        some => format!("; pods that did not answer to ARP: {some}"),
+                        some => format!("; addresses that did not answer to ARP: {some}"),
                     };
                     self.verdict.wrong.push(format!("{failed} of {sent} requests were lost: {}{why}", json!(failures)));
                 }
