@@ -9,6 +9,7 @@
 
 use super::http::socket;
 use super::proxy_header::ProxyHeader;
+use super::seldom::Seldom;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -21,6 +22,8 @@ const ELSEWHERE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const ELSEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 /// The port of the discard protocol; see above.
 const DISCARD: u16 = 9;
+
+static NO_ADDRESS: Seldom = Seldom::new();
 
 /// Which address the app sees its connections come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,7 @@ impl App {
             Source::Address(from) => Some(from),
             Source::Pod => own_address(address.is_ipv4()),
         };
-        if source == Source::Pod && from.is_none() {
+        if source == Source::Pod && from.is_none() && NO_ADDRESS.is_due() {
             tracing::warn!(
                 "this pod has no address of its own: the app sees every connection come from a loopback address, and may trust it for that"
             );

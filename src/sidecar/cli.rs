@@ -102,6 +102,9 @@ pub struct Run {
     /// Most client connections at a time; by default as many as memory and the limit of open files allow, with one to the app each.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Threads that serve client connections; by default one for each CPU that the container may use, but at most 4.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub threads: Option<u32>,
     /// A path whose requests (HTTP) neither count nor hold up a drain, such as /metrics; may be given several times.
     #[arg(long, value_name = "PATH", value_parser = path)]
     pub ignore_path: Vec<String>,

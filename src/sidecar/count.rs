@@ -10,8 +10,9 @@
 //! while its client has not yet got the whole answer, therefore reads a number that holds it. What may be missing is a
 //! request whose bytes have been read from the socket by a call that has returned a moment ago: no observer can tell it
 //! from one whose bytes the kernel still has.
-//! The number is the sum of all changes whatever their order, as each is one `fetch_add` or `fetch_sub`.
+//! [`Level`] has the numbers.
 
+use super::level::Level;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -19,33 +20,27 @@ use tokio::sync::Notify;
 /// The process-wide count, with a push to those who wait for it to fall.
 #[derive(Default)]
 pub struct Count {
-    now: AtomicU64,
-    total: AtomicU64,
-    most: AtomicU64,
+    level: Level,
     fell: Notify,
-    /// The highest limit that was ever waited for: only a fall below it wakes anything. All accesses of it and of `now` are
-    /// in one order (`SeqCst`): a waiter writes it and then reads `now`, a request that ends changes `now` and then
-    /// reads it, so at least one of both sees the other.
-    highest: AtomicU64,
 }
 
 impl Count {
     /// Requests in flight.
     #[must_use]
     pub fn now(&self) -> u64 {
-        self.now.load(Ordering::SeqCst)
+        self.level.now()
     }
 
     /// Requests that ever began.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
+        self.level.total()
     }
 
     /// The most that were in flight at a time since this was last asked, nearly: only memory is judged by it.
     #[must_use]
     pub fn take_most(&self) -> u64 {
-        self.most.swap(self.now(), Ordering::Relaxed)
+        self.level.take_most()
     }
 
     /// Returns as soon as fewer than `limit` are in flight. Pushed by the request that ends, not polled.
@@ -53,8 +48,7 @@ impl Count {
         loop {
             let mut fell = std::pin::pin!(self.fell.notified());
             fell.as_mut().enable();
-            self.highest.fetch_max(limit, Ordering::SeqCst);
-            if self.now() < limit {
+            if self.level.is_below(limit) {
                 return;
             }
             fell.await;
@@ -62,16 +56,11 @@ impl Count {
     }
 
     fn begin(&self, count: u64) {
-        self.total.fetch_add(count, Ordering::Relaxed);
-        let now = self.now.fetch_add(count, Ordering::SeqCst) + count;
-        if now > self.most.load(Ordering::Relaxed) {
-            self.most.store(now, Ordering::Relaxed);
-        }
+        self.level.rise(count);
     }
 
     fn end(&self, count: u64) {
-        let now = self.now.fetch_sub(count, Ordering::SeqCst) - count;
-        if now < self.highest.load(Ordering::SeqCst) {
+        if self.level.fall(count) {
             self.fell.notify_waiters();
         }
     }
@@ -116,7 +105,7 @@ impl<'a> Share<'a> {
             self.count.begin(new);
             #[cfg(feature = "planted")]
             if count > 1 && crate::sidecar::planted::is_planted(crate::sidecar::planted::Fault::CountsTwice) {
-                self.count.total.fetch_add(new, Ordering::Relaxed);
+                self.count.level.count_again(new);
             }
         }
         new
@@ -143,7 +132,7 @@ impl<'a> Share<'a> {
     /// What had been taken for one request was the beginning of another protocol: it was none.
     pub fn withdraw(&self) {
         if self.held() > 0 {
-            self.count.total.fetch_sub(1, Ordering::Relaxed);
+            self.count.level.revoke();
             self.finish_one();
         }
     }
@@ -191,7 +180,7 @@ impl One {
     /// It turns out to be none that counts.
     pub fn set_aside(&self) {
         if !self.aside.swap(true, Ordering::Relaxed) {
-            self.count.total.fetch_sub(1, Ordering::Relaxed);
+            self.count.level.revoke();
             self.count.end(1);
         }
     }

@@ -17,6 +17,10 @@ pub fn page(shared: &Shared) -> String {
     });
     metric(&mut page, "in_flight", "gauge", "Requests in flight.", &[("", shared.in_flight.now())]);
     metric(&mut page, "connections", "gauge", "Open client connections.", &[("", shared.connections.now())]);
+    let threads = shared.threads.iter().enumerate();
+    let threads: Vec<_> = threads.map(|(number, open)| (format!("{{thread=\"{number}\"}}"), open.now())).collect();
+    let help = "Open client connections that each thread serves.";
+    metric(&mut page, "thread_connections", "gauge", help, &borrowed(&threads));
     let routes: Vec<_> = shared
         .routes
         .iter()

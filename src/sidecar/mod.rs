@@ -1,7 +1,7 @@
 //! The sidecar: counts the requests in flight of the app beside it, and drains it before the pod goes (DESIGN 6).
 //!
-//! Traffic: Service → [`listen`] → [`http`] ([`http2`] if the client speaks that) or [`tcp`] → the app on loopback; in the
-//! third mode [`observe`] only looks. Everything that begins to arrive is in [`count`].
+//! Traffic: Service → [`listen`] → one of the [`threads`] → [`http`] ([`http2`] if the client speaks that) or [`tcp`] → the
+//! app on loopback; in the third mode [`observe`] only looks. Everything that begins to arrive is in [`count`].
 //! The controller speaks to [`admin`] in the words of [`crate::wire`]; [`drain`] decides whom to obey; [`termination`] is the
 //! preStop chain. [`state`] is all that these share.
 //!
@@ -23,6 +23,7 @@ pub mod http2;
 pub mod idle;
 pub mod ignored;
 pub mod install;
+pub mod level;
 pub mod listen;
 pub mod memory;
 pub mod metrics;
@@ -38,16 +39,24 @@ pub mod seldom;
 pub mod state;
 pub mod tcp;
 pub mod termination;
+pub mod threads;
 pub mod tls;
+pub mod traffic;
+
+/// What [`level`] counts by; `tests/interleavings` gives it other ones.
+mod atomic {
+    pub use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 use cli::{Cli, Run, Verb};
 use descriptors::Room;
-use route::{Relayed, Route};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use threads::Threads;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use traffic::Traffic;
 
 /// Does what the command line says.
 ///
@@ -104,16 +113,15 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         grace: Duration::from_secs(arguments.grace_seconds.into()),
         quiet: millis(arguments.quiet_millis),
     };
-    let drain = drain::Drain::new(arguments.pod_uid.clone(), arguments.trusted_keys.iter().cloned().collect());
-    let memory = arguments.memory_limit_mib.map(|mib| u64::from(mib) << 20).or_else(cgroup::memory_limit);
-    let mut traffic = vec![];
-    for route in arguments.routes() {
-        traffic.push((route, listen::bind(route.listen, "traffic").await?));
+    let routes = arguments.routes();
+    let mut listeners = vec![];
+    for route in &routes {
+        listeners.push(listen::bind(route.listen, "traffic").await?);
     }
-    let routes: Result<Vec<_>, _> = traffic.iter().map(|(_, listener)| listener.local_addr()).collect();
-    let routes = routes.map_err(|error| error.to_string())?;
-    let shared = state::Shared::new(arguments.wire_mode(), drain).with_quota(quota::Quota::new(memory));
-    let shared = Arc::new(shared.with_routes(routes.iter().map(SocketAddr::port)));
+    let ports: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
+    let ports = ports.map_err(|error| error.to_string())?;
+    let threads = if routes.is_empty() { 1 } else { threads::count(arguments.threads) };
+    let shared = Arc::new(state_of(&arguments, &ports, threads));
     let socket = cli::control_socket(arguments.control_socket.as_deref());
     let control = termination::listen(&socket)
         .map_err(|error| format!("cannot listen on control socket {socket:?}: {error}; choose another name by --control-socket, here and in the preStop hook"))?;
@@ -121,91 +129,60 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     let sidecar = Sidecar {
         shared: Arc::clone(&shared),
         limits,
-        listen: routes.first().copied().unwrap_or(arguments.listen),
-        routes,
+        listen: ports.first().copied().unwrap_or(arguments.listen),
+        routes: ports,
         admin: admin.local_addr().map_err(|error| error.to_string())?,
     };
-    let apps: Vec<_> = if traffic.is_empty() {
-        vec![arguments.upstream]
-    } else {
-        traffic.iter().map(|(route, _)| route.upstream).collect()
-    };
+    let apps =
+        if routes.is_empty() { vec![arguments.upstream] } else { routes.iter().map(|route| route.upstream).collect() };
     let most = descriptors::limits();
     let clients = most.clients.min(shared.quota.connections());
     let clients = arguments.max_connections.map_or(clients, |count| count as usize);
-    let (room, tunnels) = (Room::new(clients), Room::new((clients / 4 * 3).max(1)));
-    if traffic.is_empty() {
+    tracing::info!(mode = ?shared.mode(), listen = %sidecar.listen, admin = %sidecar.admin, ?apps, memory_budget = shared.quota.limit(), connections = clients, threads, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
+    let look = readiness::AppLook::new(apps, arguments.readiness_url.clone());
+    watch_over(&arguments, &shared);
+    if routes.is_empty() {
         start_observing(&arguments, limits.quiet, Arc::clone(&shared))?;
+    } else {
+        let (room, tunnels) = (Room::new(clients), Room::new((clients / 4 * 3).max(1)));
+        take(
+            listeners,
+            &room,
+            &Threads::start(threads, Traffic::new(arguments, &routes, tunnels, Arc::clone(&shared)))?,
+        );
     }
-    let (idle_timeout, sweeping) = (Duration::from_secs(arguments.idle_timeout_seconds.into()), Arc::clone(&shared));
-    tokio::spawn(async move { sweeping.idle.sweep(idle_timeout).await });
-    for (place, (route, listener)) in traffic.into_iter().enumerate() {
-        let (shared, room, tunnels) = (Arc::clone(&shared), room.clone(), tunnels.clone());
-        match route.relayed {
-            Relayed::Http => start_http(listener, place, room, http_relay(&arguments, route, tunnels, shared)),
-            Relayed::Tcp => start_tcp(listener, place, room, tcp::Relay { shared, app: app_of(&arguments, route) }),
-        }
-    }
-    tracing::info!(mode = ?shared.mode(), listen = %sidecar.listen, admin = %sidecar.admin, ?apps, memory, connections = clients, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let hearing = Arc::clone(&shared);
     tokio::spawn(async move { termination::hear(control, &hearing).await });
-    let giving_back = Arc::clone(&shared);
-    tokio::spawn(async move { memory::give_back(&giving_back).await });
-    let look = readiness::AppLook::new(apps, arguments.readiness_url);
     admin::start(admin, admin::Admin { shared, app: look, limits }, most.admin)?;
     Ok(sidecar)
 }
 
-fn app_of(arguments: &Run, route: Route) -> app::App {
-    let patience = Duration::from_secs(arguments.connect_timeout_seconds.into());
-    app::App::new(route.upstream, arguments.app_source, patience).with_proxy_header(arguments.proxy_protocol)
+fn state_of(arguments: &Run, ports: &[SocketAddr], threads: usize) -> state::Shared {
+    let drain = drain::Drain::new(arguments.pod_uid.clone(), arguments.trusted_keys.iter().cloned().collect());
+    let memory = arguments.memory_limit_mib.map(|mib| u64::from(mib) << 20).or_else(cgroup::memory_limit);
+    let further = threads::MEMORY * (threads as u64 - 1);
+    let quota = quota::Quota::new(memory.map(|memory| memory.saturating_sub(further)));
+    let shared = state::Shared::new(arguments.wire_mode(), drain).with_quota(quota).with_threads(threads);
+    shared.with_routes(ports.iter().map(SocketAddr::port))
 }
 
-fn http_relay(arguments: &Run, route: Route, tunnels: Room, shared: Arc<state::Shared>) -> http::connection::Relay {
-    let stall = Duration::from_secs(arguments.stall_timeout_seconds.into());
-    let window = arguments.http2_window_kib.map_or(shared.quota.window(), |kib| kib * 1024);
-    http::connection::Relay {
-        shared,
-        pool: http::pool::Pool::new(app_of(arguments, route), millis(arguments.upstream_idle_millis)),
-        forwarding: forwarded::Forwarding::new(arguments.forwarded, arguments.trusted_proxy.clone()),
-        ignored: ignored::Ignored::new(arguments.ignore_path.clone(), arguments.ignore_user_agent.clone()),
-        tunnels,
-        head_timeout: Duration::from_secs(arguments.head_timeout_seconds.into()),
-        stall,
-        http2: http2::Limits { streams: arguments.http2_max_streams, window, stall },
+/// Starts what looks after connections that are there.
+fn watch_over(arguments: &Run, shared: &Arc<state::Shared>) {
+    let (idle_timeout, sweeping) = (Duration::from_secs(arguments.idle_timeout_seconds.into()), Arc::clone(shared));
+    tokio::spawn(async move { sweeping.idle.sweep(idle_timeout).await });
+    let giving_back = Arc::clone(shared);
+    tokio::spawn(async move { memory::give_back(&giving_back).await });
+}
+
+/// Takes the connections of each route.
+fn take(listeners: Vec<TcpListener>, room: &Room, threads: &Arc<Threads>) {
+    for (route, listener) in listeners.into_iter().enumerate() {
+        let (room, threads) = (room.clone(), Arc::clone(threads));
+        tokio::spawn(async move {
+            let start = |client, room| threads.take(route, client, room);
+            listen::serve(listener, &room, &threads.shared, start).await
+        });
     }
-}
-
-fn start_http(traffic: TcpListener, place: usize, room: Room, relay: http::connection::Relay) {
-    let relay = Arc::new(relay);
-    let expiring = Arc::clone(&relay);
-    tokio::spawn(async move { expiring.pool.expire().await });
-    tokio::spawn(async move {
-        let start = |client, room| {
-            let relay = Arc::clone(&relay);
-            relay.shared.taken_by(place);
-            tokio::spawn(async move {
-                http::connection::serve(client, &relay).await;
-                drop(room);
-            });
-        };
-        listen::serve(traffic, &room, &relay.shared, start).await
-    });
-}
-
-fn start_tcp(traffic: TcpListener, place: usize, room: Room, relay: tcp::Relay) {
-    let relay = Arc::new(relay);
-    tokio::spawn(async move {
-        let start = |client, room| {
-            let relay = Arc::clone(&relay);
-            relay.shared.taken_by(place);
-            tokio::spawn(async move {
-                tcp::serve(client, &relay).await;
-                drop(room);
-            });
-        };
-        listen::serve(traffic, &room, &relay.shared, start).await
-    });
 }
 
 fn start_observing(arguments: &Run, quiet: Duration, shared: Arc<state::Shared>) -> Result<(), String> {

@@ -19,7 +19,9 @@ pub struct Shared {
     /// Requests in flight.
     pub in_flight: Arc<Count>,
     /// Client connections that are open, idle ones included.
-    pub connections: Count,
+    pub connections: Arc<Count>,
+    /// How many of them each thread serves.
+    pub threads: Vec<Arc<Count>>,
     /// Those of them that are relayed as bytes: each is in flight as long as it is open.
     pub tcp: Count,
     /// How many connections each route has taken, by the port that takes them.
@@ -71,7 +73,8 @@ impl Shared {
         let inner = Inner { drain, arrivals: Arrivals::new(Instant::now()), gap_before_drain: None, last_probe: None };
         Self {
             in_flight: Arc::default(),
-            connections: Count::default(),
+            connections: Arc::default(),
+            threads: vec![],
             tcp: Count::default(),
             routes: vec![],
             listeners: Count::default(),
@@ -102,6 +105,12 @@ impl Shared {
     #[must_use]
     pub fn with_routes(self, ports: impl Iterator<Item = u16>) -> Self {
         Self { routes: ports.map(|port| (port, AtomicU64::new(0))).collect(), ..self }
+    }
+
+    /// The same with so many threads.
+    #[must_use]
+    pub fn with_threads(self, count: usize) -> Self {
+        Self { threads: (0..count).map(|_| Arc::default()).collect(), ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -23,9 +23,7 @@ pub struct Relay {
 
 /// Relays `client` until both sides have closed. A client whom nobody can serve sees a reset, as it would of a closed port.
 pub async fn serve(client: TcpStream, relay: &Relay) {
-    let (open, in_flight) = (Share::new(&relay.shared.connections), Share::new(&relay.shared.in_flight));
-    let bytes = Share::new(&relay.shared.tcp);
-    open.raise_to(1);
+    let (in_flight, bytes) = (Share::new(&relay.shared.in_flight), Share::new(&relay.shared.tcp));
     let _charge = relay.shared.quota.charge(CONNECTION);
     relay.shared.arrived(in_flight.raise_to(1));
     bytes.raise_to(1);

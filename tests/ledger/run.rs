@@ -1,6 +1,6 @@
 //! One run: a sidecar between an app and clients that both keep the ledger.
 //!
-//! The sidecar has a thread of its own, as it is one program; both ends of the traffic share another.
+//! The sidecar has threads of its own, two of them for the traffic, as it is one program; both ends of the traffic share another.
 
 use super::truth::Truth;
 use super::{app, http1, http2};
@@ -82,7 +82,8 @@ fn start_sidecar(app: SocketAddr) -> Sidecar {
     let socket = format!("test-{}", wire::random_id());
     let (any, app) = ("127.0.0.1:0", app.to_string());
     let arguments = ["restart-sidecar", "run", "--listen", any, "--admin", any, "--upstream", &app];
-    let more = ["--control-socket", &socket, "--pod-uid", "pod-1", "--trusted-key", &trusted];
+    // Two threads, so that the count is changed on both.
+    let more = ["--threads", "2", "--control-socket", &socket, "--pod-uid", "pod-1", "--trusted-key", &trusted];
     let Verb::Run(run) = Cli::try_parse_from(arguments.iter().chain(&more)).unwrap().verb else { unreachable!() };
     std::thread::spawn(move || {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -90,8 +90,6 @@ pub enum Next {
 
 /// Serves `client` until one of both closes.
 pub async fn serve(client: TcpStream, relay: &Arc<Relay>) {
-    let open = Share::new(&relay.shared.connections);
-    open.raise_to(1);
     let (_charge, seat) = (relay.shared.quota.charge(CONNECTION), relay.shared.idle.sit());
     socket::prepare(&client);
     socket::limit_unsent(&client);
