@@ -49,8 +49,8 @@ unit: ## unit tests of the library, the programs and the sample
 	cargo test --locked $(all) --lib --bins --example sample
 	cargo test --locked $(all) --test memory
 
-model: ## the exhaustive search through the machine's states
-	cargo test --locked --profile model --test model
+model: ## the exhaustive search through the machine's states, and through the orders in which the sidecar's threads can meet
+	cargo test --locked --profile model --test model --test interleavings
 
 golden-test: ## generated files against their sources
 	cargo test --locked $(all) --test golden

@@ -6,7 +6,7 @@
 //! **Invariant:** the number is the sum of all changes whatever their order, as each is one `fetch_add` or `fetch_sub`; and a
 //! waiter that was told to wait is woken by the change that takes the number below its limit.
 
-use super::atomic::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering, fence};
 
 /// A number that rises and falls.
 #[derive(Default)]
@@ -14,9 +14,9 @@ pub struct Level {
     now: AtomicU64,
     total: AtomicU64,
     most: AtomicU64,
-    /// The highest limit that was ever waited for: only a fall below it wakes anything. All accesses of it and of `now` are
-    /// in one order (`SeqCst`): a waiter writes it and then reads `now`, a request that ends changes `now` and then
-    /// reads it, so at least one of both sees the other.
+    /// The highest limit that was ever waited for: only a fall below it wakes anything. A waiter writes it and then reads
+    /// `now`; a request that ends changes `now` and then reads it. The fence between the two accesses on each side
+    /// makes at least one of both see the other.
     highest: AtomicU64,
 }
 
@@ -24,7 +24,7 @@ impl Level {
     /// The number.
     #[must_use]
     pub fn now(&self) -> u64 {
-        self.now.load(Ordering::SeqCst)
+        self.now.load(Ordering::Acquire)
     }
 
     /// All that has ever been added, and not been revoked.
@@ -42,7 +42,7 @@ impl Level {
     /// Adds to it.
     pub fn rise(&self, count: u64) {
         self.total.fetch_add(count, Ordering::Relaxed);
-        let now = self.now.fetch_add(count, Ordering::SeqCst) + count;
+        let now = self.now.fetch_add(count, Ordering::AcqRel) + count;
         if now > self.most.load(Ordering::Relaxed) {
             self.most.store(now, Ordering::Relaxed);
         }
@@ -51,14 +51,16 @@ impl Level {
     /// Takes from it; whether those are to be woken that wait for it to fall.
     #[must_use]
     pub fn fall(&self, count: u64) -> bool {
-        let now = self.now.fetch_sub(count, Ordering::SeqCst) - count;
-        now < self.highest.load(Ordering::SeqCst)
+        let now = self.now.fetch_sub(count, Ordering::AcqRel) - count;
+        fence(Ordering::SeqCst);
+        now < self.highest.load(Ordering::Relaxed)
     }
 
     /// Whether the number is below `limit`. If not, a [`Level::fall`] that begins from now on says when it may be.
     #[must_use]
     pub fn is_below(&self, limit: u64) -> bool {
-        self.highest.fetch_max(limit, Ordering::SeqCst);
+        self.highest.fetch_max(limit, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         self.now() < limit
     }
 

@@ -45,7 +45,7 @@ pub mod traffic;
 
 /// What [`level`] counts by; `tests/interleavings` gives it other ones.
 mod atomic {
-    pub use std::sync::atomic::{AtomicU64, Ordering};
+    pub use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
 use cli::{Cli, Run, Verb};
