@@ -32,6 +32,7 @@ mod stall;
 mod streaming;
 mod tcp;
 mod termination;
+mod threads;
 mod tls;
 mod tunnel;
 mod websocket;

@@ -35,7 +35,8 @@ impl World {
         Self::with(&[]).await
     }
 
-    /// With further arguments.
+    /// With further arguments. One thread, unless they say otherwise, so that one client finds the connection to the app again
+    /// that another has left.
     pub async fn with(arguments: &[&str]) -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = app.local_addr().unwrap().to_string();
@@ -43,6 +44,9 @@ impl World {
         let mut all = vec!["restart-sidecar", "run", "--listen", any, "--admin", any, "--upstream", &upstream];
         all.extend(["--control-socket", &control_socket, "--pod-uid", "pod-1"]);
         all.extend(arguments);
+        if !arguments.contains(&"--threads") {
+            all.extend(["--threads", "1"]);
+        }
         let Verb::Run(run) = Cli::try_parse_from(all).unwrap().verb else { unreachable!() };
         Self { sidecar: sidecar::start(*run).await.unwrap(), control_socket, app }
     }

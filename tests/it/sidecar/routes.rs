@@ -20,7 +20,7 @@ async fn world_with(protocols: &[&str], more: &[&str]) -> (Sidecar, Vec<TcpListe
     let mut all: Vec<String> =
         ["restart-sidecar", "run", "--admin", "127.0.0.1:0", "--pod-uid", "pod-1"].map(String::from).into();
     all.extend(["--control-socket".to_owned(), format!("test-{}", wire::random_id())]);
-    all.extend(["--quiet-millis", "100"].iter().chain(more).map(ToString::to_string));
+    all.extend(["--quiet-millis", "100", "--threads", "1"].iter().chain(more).map(ToString::to_string));
     let mut apps = vec![];
     for protocol in protocols {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
