@@ -10,10 +10,12 @@
 use super::http::socket;
 use super::proxy_header::ProxyHeader;
 use super::seldom::Seldom;
+use super::spare_ports::SparePorts;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -22,6 +24,9 @@ const ELSEWHERE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const ELSEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 /// The port of the discard protocol; see above.
 const DISCARD: u16 = 9;
+
+/// Spare ports that one connection tries: where so many are taken, nearly all are.
+const TRIES: usize = 256;
 
 static NO_ADDRESS: Seldom = Seldom::new();
 
@@ -52,7 +57,7 @@ impl FromStr for Source {
 }
 
 /// The app, as a place to connect to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct App {
     address: SocketAddr,
     from: Option<IpAddr>,
@@ -60,6 +65,7 @@ pub struct App {
     /// Whether it wants to be told who its clients are.
     wants_header: bool,
     header: Option<ProxyHeader>,
+    spare_ports: Arc<SparePorts>,
 }
 
 impl App {
@@ -77,7 +83,7 @@ impl App {
                 "this pod has no address of its own: the app sees every connection come from a loopback address, and may trust it for that"
             );
         }
-        Self { address, from, patience, wants_header: false, header: None }
+        Self { address, from, patience, wants_header: false, header: None, spare_ports: Arc::default() }
     }
 
     /// The same app, which expects the header of the PROXY protocol at the start of each connection, if it `wants` it.
@@ -90,7 +96,7 @@ impl App {
     #[must_use]
     pub fn on_behalf_of(&self, client: &TcpStream) -> Self {
         let header = if self.wants_header { ProxyHeader::of(client) } else { None };
-        Self { header, ..*self }
+        Self { header, ..self.clone() }
     }
 
     /// Whether a connection serves one client alone: it begins with the name of that one.
@@ -110,19 +116,45 @@ impl App {
     /// # Errors
     /// What the socket reports; `TimedOut` for an app that did not accept in time.
     pub async fn connect(&self) -> io::Result<TcpStream> {
-        let opening = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(from) = self.from {
-            // The port is chosen when it is known where the connection goes, so that none is taken twice. A kernel
-            // without the option takes one at once, which costs ports alone.
-            let _ = setsockopt(&opening, sockopt::IpBindAddressNoPort, &true);
-            opening.bind(SocketAddr::new(from, 0))?;
-        }
-        let stream = tokio::time::timeout(self.patience, opening.connect(self.address)).await??;
+        let stream = match self.open(self.from, 0).await {
+            Err(error) if has_no_port(&error) => self.open_from_spare_port(error).await?,
+            opened => opened?,
+        };
         if let Some(header) = &self.header {
             socket::write_all(&stream, header.bytes()).await?;
         }
         Ok(stream)
     }
+
+    /// The kernel has given all ports of its own range.
+    async fn open_from_spare_port(&self, mut error: io::Error) -> io::Result<TcpStream> {
+        let from = self.from.unwrap_or(self.address.ip());
+        for port in self.spare_ports.take(TRIES) {
+            match self.open(Some(from), port).await {
+                Err(other) if has_no_port(&other) => error = other,
+                opened => return opened,
+            }
+        }
+        Err(error)
+    }
+
+    /// Opens a connection from this address and port; from port 0, one that the kernel chooses.
+    async fn open(&self, from: Option<IpAddr>, port: u16) -> io::Result<TcpStream> {
+        let opening = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(from) = from {
+            // The port is chosen when it is known where the connection goes, so that none is taken twice. A kernel
+            // without the option takes one at once, which costs ports alone.
+            let _ = setsockopt(&opening, sockopt::IpBindAddressNoPort, &true);
+            opening.set_reuseaddr(port > 0)?;
+            opening.bind(SocketAddr::new(from, port))?;
+        }
+        tokio::time::timeout(self.patience, opening.connect(self.address)).await?
+    }
+}
+
+/// The port is taken, or the kernel has none left.
+fn has_no_port(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
 }
 
 /// The address that a connection to another pod would come from.

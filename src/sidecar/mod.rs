@@ -36,6 +36,7 @@ pub mod quota;
 pub mod readiness;
 pub mod route;
 pub mod seldom;
+pub mod spare_ports;
 pub mod state;
 pub mod tcp;
 pub mod termination;

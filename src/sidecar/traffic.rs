@@ -55,7 +55,7 @@ impl Traffic {
     /// A relay for each route, to serve on this thread.
     #[must_use]
     pub fn relays(&self) -> Vec<Relay> {
-        self.routes.iter().map(|(route, app)| self.relay(*route, *app)).collect()
+        self.routes.iter().map(|(route, app)| self.relay(*route, app.clone())).collect()
     }
 
     fn relay(&self, route: Route, app: App) -> Relay {

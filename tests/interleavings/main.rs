@@ -65,7 +65,9 @@ fn the_count_is_never_below_the_requests_that_are_known_to_be_open() {
         let counted = level.now();
         let open = requests.iter().zip(before).filter(|((request, _), before)| *before && request.is_open()).count();
         assert!(counted >= open as u64, "{open} are open, and the count is {counted}");
-        requests.into_iter().for_each(|(_, thread)| thread.join().unwrap());
+        for (_, thread) in requests {
+            thread.join().unwrap();
+        }
         assert_eq!((level.now(), level.total()), (0, 2));
     });
 }
@@ -85,7 +87,9 @@ fn a_waiter_that_is_told_to_wait_is_woken_by_the_last_request_that_ends() {
         };
         let threads = [end(), end()];
         let is_below = level.is_below(1);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert!(is_below || woken.load(Ordering::SeqCst), "it waits for ever");
     });
 }

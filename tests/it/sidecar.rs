@@ -27,6 +27,7 @@ mod process;
 mod proxy_protocol;
 mod relay;
 mod routes;
+mod spare_ports;
 mod stale;
 mod stall;
 mod streaming;

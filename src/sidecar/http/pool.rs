@@ -74,8 +74,8 @@ impl Pool {
 
     /// The app.
     #[must_use]
-    pub fn app(&self) -> App {
-        self.app
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(Connection, Instant)>> {
