@@ -29,11 +29,12 @@ pub fn port_of(address: &str) -> Option<u16> {
     address.rsplit(':').next()?.parse().ok()
 }
 
-/// The ports of a route `LISTEN=APP,PROTOCOL`: where the sidecar takes its traffic, and where the app does.
+/// The ports of a route `LISTEN=APP,PROTOCOL`: where the sidecar takes its traffic, and where the app does; the app has none
+/// if it listens on a socket, `unix:PATH`.
 #[must_use]
-pub fn route_ports(route: &str) -> Option<(u16, u16)> {
+pub fn route_ports(route: &str) -> Option<(u16, Option<u16>)> {
     let (listen, rest) = route.split_once('=')?;
-    Some((port_of(listen)?, port_of(rest.split(',').next()?)?))
+    Some((port_of(listen)?, port_of(rest.split(',').next()?)))
 }
 
 /// `GET`: answers when the app may go; the preStop hook of every container of the app.

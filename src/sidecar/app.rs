@@ -11,6 +11,7 @@ use super::http::socket;
 use super::proxy_header::ProxyHeader;
 use super::seldom::Seldom;
 use super::spare_ports::SparePorts;
+use super::upstream::Upstream;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -59,7 +60,7 @@ impl FromStr for Source {
 /// The app, as a place to connect to.
 #[derive(Clone, Debug)]
 pub struct App {
-    address: SocketAddr,
+    upstream: Upstream,
     from: Option<IpAddr>,
     patience: Duration,
     /// Whether it wants to be told who its clients are.
@@ -69,21 +70,12 @@ pub struct App {
 }
 
 impl App {
-    /// The app that listens at `address` and may take `patience` to accept a connection. Where the pod has no address of
+    /// The app that listens there and may take `patience` to accept a connection. Where the pod has no address of
     /// its own to come from, connections come from a loopback address, and a warning says so.
     #[must_use]
-    pub fn new(address: SocketAddr, source: Source, patience: Duration) -> Self {
-        let from = match source {
-            Source::Loopback => None,
-            Source::Address(from) => Some(from),
-            Source::Pod => own_address(address.is_ipv4()),
-        };
-        if source == Source::Pod && from.is_none() && NO_ADDRESS.is_due() {
-            tracing::warn!(
-                "this pod has no address of its own: the app sees every connection come from a loopback address, and may trust it for that"
-            );
-        }
-        Self { address, from, patience, wants_header: false, header: None, spare_ports: Arc::default() }
+    pub fn new(upstream: Upstream, source: Source, patience: Duration) -> Self {
+        let from = upstream.address().and_then(|address| address_of(source, address));
+        Self { upstream, from, patience, wants_header: false, header: None, spare_ports: Arc::default() }
     }
 
     /// The same app, which expects the header of the PROXY protocol at the start of each connection, if it `wants` it.
@@ -107,8 +99,8 @@ impl App {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     /// Opens a connection.
@@ -116,9 +108,9 @@ impl App {
     /// # Errors
     /// What the socket reports; `TimedOut` for an app that did not accept in time.
     pub async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = match self.open(self.from, 0).await {
-            Err(error) if has_no_port(&error) => self.open_from_spare_port(error).await?,
-            opened => opened?,
+        let stream = match &self.upstream {
+            Upstream::Tcp(address) => self.open_from_any_port(*address).await?,
+            Upstream::Unix(_) => self.upstream.connect(self.patience).await?,
         };
         if let Some(header) = &self.header {
             socket::write_all(&stream, header.bytes()).await?;
@@ -126,11 +118,18 @@ impl App {
         Ok(stream)
     }
 
+    async fn open_from_any_port(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        match self.open(address, self.from, 0).await {
+            Err(error) if has_no_port(&error) => self.open_from_spare_port(address, error).await,
+            opened => opened,
+        }
+    }
+
     /// The kernel has given all ports of its own range.
-    async fn open_from_spare_port(&self, mut error: io::Error) -> io::Result<TcpStream> {
-        let from = self.from.unwrap_or(self.address.ip());
+    async fn open_from_spare_port(&self, address: SocketAddr, mut error: io::Error) -> io::Result<TcpStream> {
+        let from = self.from.unwrap_or(address.ip());
         for port in self.spare_ports.take(TRIES) {
-            match self.open(Some(from), port).await {
+            match self.open(address, Some(from), port).await {
                 Err(other) if has_no_port(&other) => error = other,
                 opened => return opened,
             }
@@ -139,8 +138,8 @@ impl App {
     }
 
     /// Opens a connection from this address and port; from port 0, one that the kernel chooses.
-    async fn open(&self, from: Option<IpAddr>, port: u16) -> io::Result<TcpStream> {
-        let opening = if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    async fn open(&self, address: SocketAddr, from: Option<IpAddr>, port: u16) -> io::Result<TcpStream> {
+        let opening = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = from {
             // The port is chosen when it is known where the connection goes, so that none is taken twice. A kernel
             // without the option takes one at once, which costs ports alone.
@@ -148,7 +147,24 @@ impl App {
             opening.set_reuseaddr(port > 0)?;
             opening.bind(SocketAddr::new(from, port))?;
         }
-        tokio::time::timeout(self.patience, opening.connect(self.address)).await?
+        tokio::time::timeout(self.patience, opening.connect(address)).await?
+    }
+}
+
+/// The address that connections to `app` come from; absent where the kernel is to choose.
+fn address_of(source: Source, app: SocketAddr) -> Option<IpAddr> {
+    match source {
+        Source::Loopback => None,
+        Source::Address(from) => Some(from),
+        Source::Pod => {
+            let own = own_address(app.is_ipv4());
+            if own.is_none() && NO_ADDRESS.is_due() {
+                tracing::warn!(
+                    "this pod has no address of its own: the app sees every connection come from a loopback address, and may trust it for that"
+                );
+            }
+            own
+        }
     }
 }
 
@@ -179,7 +195,7 @@ mod tests {
 
     async fn seen_by_the_app(source: Source) -> IpAddr {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = App::new(app.local_addr().unwrap(), source, PATIENCE).connect().await.unwrap();
+        let client = App::new(Upstream::Tcp(app.local_addr().unwrap()), source, PATIENCE).connect().await.unwrap();
         let (_accepted, peer) = app.accept().await.unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
         peer.ip()
@@ -200,7 +216,7 @@ mod tests {
         listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let app = App::new(address, Source::Loopback, Duration::from_millis(200));
+        let app = App::new(Upstream::Tcp(address), Source::Loopback, Duration::from_millis(200));
         let mut held = vec![];
         let error = loop {
             match app.connect().await {

@@ -6,7 +6,8 @@ use super::app::Source;
 use super::forwarded::Proxies;
 use super::own_hook::ThenGet;
 use super::readiness::AppUrl;
-use super::route::{self, Relayed, Route};
+use super::route::{Relayed, Route};
+use super::upstream::Upstream;
 use crate::wire;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ed25519_dalek::VerifyingKey;
@@ -53,16 +54,17 @@ pub struct Run {
     /// Where the Service's traffic arrives.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8012")]
     pub listen: SocketAddr,
-    /// One of several ports: where its traffic arrives (PORT or ADDRESS:PORT), where the app listens for it, and how it is
-    /// understood; given once for each, instead of `--listen`, `--upstream` and `--mode`.
+    /// One of several ports: where its traffic arrives (PORT or ADDRESS:PORT), where the app listens for it (PORT,
+    /// ADDRESS:PORT or unix:PATH), and how it is understood; given once for each, instead of `--listen`, `--upstream` and `--mode`.
     #[arg(long, value_name = "LISTEN=UPSTREAM[,http|grpc|tcp]", conflicts_with_all = ["mode", "listen", "upstream"])]
     pub route: Vec<Route>,
     /// Where reports, commands, probes and metrics are served.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8022")]
     pub admin: SocketAddr,
-    /// Where the app listens. In `observe` mode its port is the one that is watched, at every address.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = loopback)]
-    pub upstream: SocketAddr,
+    /// Where the app listens: a port, or the path of a socket that both containers see. In `observe` mode the port is the one that
+    /// is watched, at every address.
+    #[arg(long, value_name = "ADDRESS:PORT|unix:PATH", default_value = "127.0.0.1:8080")]
+    pub upstream: Upstream,
     /// The address that connections to the app come from: `pod`, the pod's own; `loopback`, which an app may trust as it
     /// trusts what runs beside it; or an address of this pod.
     #[arg(long, value_name = "pod|loopback|ADDRESS", default_value = "pod")]
@@ -201,7 +203,7 @@ impl Run {
             Mode::Tcp => Relayed::Tcp,
             Mode::Observe => return vec![],
         };
-        let one = Route { listen: self.listen, upstream: self.upstream, relayed };
+        let one = Route { listen: self.listen, upstream: self.upstream.clone(), relayed };
         if self.route.is_empty() { vec![one] } else { self.route.clone() }
     }
 
@@ -215,6 +217,16 @@ impl Run {
             }
             Mode::Http | Mode::Tcp => wire::Mode::Http,
         }
+    }
+
+    /// The port of the app, which an observer watches.
+    ///
+    /// # Errors
+    /// The app has none.
+    pub fn watched_port(&self) -> Result<u16, String> {
+        let address =
+            self.upstream.address().ok_or("--mode observe watches a port: --upstream must be ADDRESS:PORT")?;
+        Ok(address.port())
     }
 
     /// What no single argument shows.
@@ -232,7 +244,11 @@ impl Run {
         if ids.len() < all {
             return Err("--trusted-key: two keys have the same id".into());
         }
-        if !are_different(self.routes().iter().flat_map(|route| [route.listen, route.upstream]).chain([self.admin])) {
+        if self.mode == Mode::Observe {
+            self.watched_port()?;
+        }
+        let addresses = |route: Route| [Some(route.listen), route.upstream.address()].into_iter().flatten();
+        if !are_different(self.routes().into_iter().flat_map(addresses).chain([self.admin])) {
             return Err(
                 "--listen, --admin and --upstream, and those of each --route, must be different addresses".into()
             );
@@ -250,10 +266,6 @@ fn are_different(addresses: impl Iterator<Item = SocketAddr>) -> bool {
     addresses.sort();
     addresses.dedup();
     addresses.len() == all
-}
-
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    route::loopback(text.parse().map_err(|_| "not ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())?)
 }
 
 /// A path as a request names it.
@@ -278,7 +290,7 @@ mod tests {
     fn the_defaults_are_those_of_the_design() {
         let run = run(&[]).unwrap();
         assert_eq!((run.listen.port(), run.admin.port()), (wire::TRAFFIC_PORT, wire::ADMIN_PORT));
-        assert_eq!(run.upstream.port(), wire::APP_PORT);
+        assert_eq!(run.upstream.address().unwrap().port(), wire::APP_PORT);
         assert_eq!((run.quiet_millis, run.upstream_idle_millis, run.grace_seconds), (2_000, 1_000, 60));
     }
 
@@ -303,6 +315,8 @@ mod tests {
         for (arguments, part) in [
             (vec!["--upstream", "10.0.0.1:80"], "loopback"),
             (vec!["--upstream", "localhost"], "ADDRESS:PORT"),
+            (vec!["--upstream", "unix:app"], "absolute"),
+            (vec!["--upstream", "unix:/app", "--mode", "observe"], "watches a port"),
             (vec!["--trusted-key", "k1"], "ID=BASE64"),
             (vec!["--trusted-key", key], "POD_UID"),
             (vec!["--trusted-key", key, "--trusted-key", key, "--pod-uid", "u"], "same id"),

@@ -43,6 +43,7 @@ pub mod termination;
 pub mod threads;
 pub mod tls;
 pub mod traffic;
+pub mod upstream;
 
 /// What [`level`] counts by; `tests/interleavings` gives it other ones.
 mod atomic {
@@ -134,8 +135,11 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
         routes: ports,
         admin: admin.local_addr().map_err(|error| error.to_string())?,
     };
-    let apps =
-        if routes.is_empty() { vec![arguments.upstream] } else { routes.iter().map(|route| route.upstream).collect() };
+    let apps = if routes.is_empty() {
+        vec![arguments.upstream.clone()]
+    } else {
+        routes.iter().map(|route| route.upstream.clone()).collect()
+    };
     let most = descriptors::limits();
     let clients = most.clients.min(shared.quota.connections());
     let clients = arguments.max_connections.map_or(clients, |count| count as usize);
@@ -188,7 +192,7 @@ fn take(listeners: Vec<TcpListener>, room: &Room, threads: &Arc<Threads>) {
 
 fn start_observing(arguments: &Run, quiet: Duration, shared: Arc<state::Shared>) -> Result<(), String> {
     let rule = observe::judge::Rule { quiet, plaintext: arguments.plaintext };
-    let observer = observe::Observer::new(arguments.upstream.port(), rule).map_err(|error| {
+    let observer = observe::Observer::new(arguments.watched_port()?, rule).map_err(|error| {
         format!("--mode observe: the kernel does not list TCP connections by sock_diag (inet_diag, tcp_diag): {error}")
     })?;
     tokio::spawn(observer.run(shared));

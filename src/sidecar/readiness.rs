@@ -3,6 +3,7 @@
 //! **Invariant:** at most one look at a time, and none within [`SHARED`] of the last one, however many probes come; a probe
 //! is never a request that counts.
 
+use super::upstream::Upstream;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ const SHARED: Duration = Duration::from_millis(500);
 
 /// Looks at the app, for all who ask.
 pub struct AppLook {
-    apps: Vec<SocketAddr>,
+    apps: Vec<Upstream>,
     url: Option<AppUrl>,
     /// When the last look ended, and what it found. Locked while one is under way, so that others wait for what it finds.
     last: Mutex<Option<(Instant, bool)>>,
@@ -27,7 +28,7 @@ pub struct AppLook {
 impl AppLook {
     /// At each port of the app, or at its own readiness URL.
     #[must_use]
-    pub fn new(apps: Vec<SocketAddr>, url: Option<AppUrl>) -> Self {
+    pub fn new(apps: Vec<Upstream>, url: Option<AppUrl>) -> Self {
         Self { apps, url, last: Mutex::new(None) }
     }
 
@@ -89,7 +90,7 @@ impl AppUrl {
 }
 
 /// Whether the app accepts connections at all of `apps`; or is ready by `url`, if there is one.
-async fn app_is_ready(apps: &[SocketAddr], url: Option<&AppUrl>) -> bool {
+async fn app_is_ready(apps: &[Upstream], url: Option<&AppUrl>) -> bool {
     let asked = async {
         match url {
             None => all_accept(apps).await,
@@ -99,9 +100,9 @@ async fn app_is_ready(apps: &[SocketAddr], url: Option<&AppUrl>) -> bool {
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
 }
 
-async fn all_accept(apps: &[SocketAddr]) -> bool {
+async fn all_accept(apps: &[Upstream]) -> bool {
     for app in apps {
-        if TcpStream::connect(app).await.is_err() {
+        if app.connect(PATIENCE).await.is_err() {
             return false;
         }
     }
@@ -115,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn probes_that_come_together_share_one_connection_to_the_app() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let look = AppLook::new(vec![listener.local_addr().unwrap()], None);
+        let look = AppLook::new(vec![Upstream::Tcp(listener.local_addr().unwrap())], None);
         let (first, second, third) = tokio::join!(look.is_ready(), look.is_ready(), look.is_ready());
         assert!(first && second && third && look.is_ready().await);
         let mut connections = 0;

@@ -1,9 +1,10 @@
 //! A route: a port that takes traffic, where it leads, and how it is understood. A pod whose app has several ports has one for
 //! each; all of them share one count and one drain.
 //!
-//! **Invariant:** a route leads to this pod and nowhere else: a relay to elsewhere would count what it does not protect.
+//! **Invariant:** a route leads to this pod and nowhere else, as every [`Upstream`] does.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use super::upstream::{Upstream, address};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// How the traffic of a route is understood.
@@ -16,12 +17,12 @@ pub enum Relayed {
 }
 
 /// One port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Where its traffic arrives.
     pub listen: SocketAddr,
     /// Where the app listens.
-    pub upstream: SocketAddr,
+    pub upstream: Upstream,
     /// How it is understood.
     pub relayed: Relayed,
 }
@@ -38,22 +39,8 @@ impl FromStr for Route {
             other => return Err(format!("{other:?} is neither http nor grpc nor tcp")),
         };
         let listen = address(listen, Ipv6Addr::UNSPECIFIED.into())?;
-        Ok(Self { listen, upstream: loopback(address(upstream, Ipv4Addr::LOCALHOST.into())?)?, relayed })
+        Ok(Self { listen, upstream: upstream.parse()?, relayed })
     }
-}
-
-/// `PORT`, which is one of `host`, or `ADDRESS:PORT`.
-fn address(text: &str, host: IpAddr) -> Result<SocketAddr, String> {
-    let port = text.parse().map(|port: u16| SocketAddr::new(host, port));
-    port.or_else(|_| text.parse()).map_err(|_| format!("{text:?} is neither a port nor ADDRESS:PORT"))
-}
-
-/// The same address, of this pod alone.
-///
-/// # Errors
-/// It is one that others have.
-pub fn loopback(address: SocketAddr) -> Result<SocketAddr, String> {
-    if address.ip().is_loopback() { Ok(address) } else { Err("the app must listen on a loopback address".into()) }
 }
 
 #[cfg(test)]
@@ -67,6 +54,7 @@ mod tests {
         let of = |listen: &str, upstream: &str, relayed| Ok((listen.to_owned(), upstream.to_owned(), relayed));
         assert_eq!(route("8012=8080"), of("[::]:8012", "127.0.0.1:8080", Relayed::Http));
         assert_eq!(route("8013=9090,grpc"), of("[::]:8013", "127.0.0.1:9090", Relayed::Http));
+        assert_eq!(route("8012=unix:/sockets/app,tcp"), of("[::]:8012", "unix:/sockets/app", Relayed::Tcp));
         assert_eq!(route("10.0.0.1:1=[::1]:2,tcp"), of("10.0.0.1:1", "[::1]:2", Relayed::Tcp));
         for (text, part) in [
             ("8012", "LISTEN=UPSTREAM"),

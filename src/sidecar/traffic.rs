@@ -46,19 +46,19 @@ impl Traffic {
     #[must_use]
     pub fn new(arguments: Run, routes: &[Route], tunnels: Room, shared: Arc<Shared>) -> Self {
         let patience = Duration::from_secs(arguments.connect_timeout_seconds.into());
-        let app = |route: &Route| App::new(route.upstream, arguments.app_source, patience);
+        let app = |route: &Route| App::new(route.upstream.clone(), arguments.app_source, patience);
         let app = |route: &Route| app(route).with_proxy_header(arguments.proxy_protocol);
-        let routes = routes.iter().map(|route| (*route, app(route))).collect();
+        let routes = routes.iter().map(|route| (route.clone(), app(route))).collect();
         Self { shared, arguments, routes, tunnels }
     }
 
     /// A relay for each route, to serve on this thread.
     #[must_use]
     pub fn relays(&self) -> Vec<Relay> {
-        self.routes.iter().map(|(route, app)| self.relay(*route, app.clone())).collect()
+        self.routes.iter().map(|(route, app)| self.relay(route, app.clone())).collect()
     }
 
-    fn relay(&self, route: Route, app: App) -> Relay {
+    fn relay(&self, route: &Route, app: App) -> Relay {
         match route.relayed {
             Relayed::Tcp => Relay::Tcp(Arc::new(tcp::Relay { shared: Arc::clone(&self.shared), app })),
             Relayed::Http => {

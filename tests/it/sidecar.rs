@@ -36,4 +36,5 @@ mod termination;
 mod threads;
 mod tls;
 mod tunnel;
+mod unix_socket;
 mod websocket;

@@ -131,7 +131,7 @@ fn routed(template: &Value) -> Vec<AppPort> {
     };
     let args = sidecar.get("args").and_then(Value::as_sequence).into_iter().flatten().filter_map(Value::as_str);
     let route = |arg: &str| match arg.strip_prefix("--route=") {
-        Some(route) => wire::route_ports(route),
+        Some(route) => wire::route_ports(route).and_then(|(listen, app)| Some((listen, app?))),
         None => Some((wire::TRAFFIC_PORT, wire::port_of(arg.strip_prefix("--upstream=")?)?)),
     };
     args.filter_map(route).map(|(listen, number)| app_port(template, number.into(), listen.into())).collect()

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn each_route_of_a_sidecar_takes_the_traffic_of_one_port() {
-        let args = ["run", "--route=8012=8080,http", "--route", "[::]:8013=9090,grpc"];
+        let args = ["run", "--route=8012=8080,http", "--route", "[::]:8013=unix:/sockets/app,grpc"];
         for port in [8012, 8013] {
             assert_eq!(checked(&args, Some(Mode::Http), port), Ok(()));
         }

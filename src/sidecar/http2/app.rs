@@ -144,7 +144,7 @@ impl App {
     fn complain(&self) -> Answer {
         if COMPLAINT.is_due() {
             tracing::warn!(
-                app = %self.target.address(),
+                app = %self.target.upstream(),
                 "a client speaks HTTP/2 and the app does not: its requests are answered 502; let the client speak HTTP/1.1, or the app h2c by prior knowledge"
             );
         }

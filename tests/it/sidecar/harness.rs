@@ -7,7 +7,7 @@ use restart_controller::wire::{self, InFlightReport};
 use std::future::Future;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 /// Longest wait for anything a test expects.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +27,27 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub struct World {
     pub sidecar: Sidecar,
     pub control_socket: String,
-    app: TcpListener,
+    app: App,
+}
+
+/// Where the app listens.
+enum App {
+    Port(TcpListener),
+    Socket { listener: UnixListener, _directory: tempfile::TempDir },
+}
+
+impl App {
+    async fn accept(&self) -> Peer {
+        match self {
+            Self::Port(listener) => Peer::new(listener.accept().await.unwrap().0),
+            Self::Socket { listener, .. } => {
+                let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+                // Read and written like any other.
+                let stream = std::net::TcpStream::from(std::os::fd::OwnedFd::from(stream));
+                Peer { stream: TcpStream::from_std(stream).unwrap() }
+            }
+        }
+    }
 }
 
 impl World {
@@ -40,8 +60,21 @@ impl World {
     pub async fn with(arguments: &[&str]) -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = app.local_addr().unwrap().to_string();
+        Self::before(App::Port(app), &upstream, arguments).await
+    }
+
+    /// The same before an app that listens on a Unix socket.
+    pub async fn with_socket(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app");
+        let app = UnixListener::bind(&path).unwrap();
+        let upstream = format!("unix:{}", path.display());
+        Self::before(App::Socket { listener: app, _directory: directory }, &upstream, arguments).await
+    }
+
+    async fn before(app: App, upstream: &str, arguments: &[&str]) -> Self {
         let (control_socket, any) = (format!("test-{}", wire::random_id()), "127.0.0.1:0");
-        let mut all = vec!["restart-sidecar", "run", "--listen", any, "--admin", any, "--upstream", &upstream];
+        let mut all = vec!["restart-sidecar", "run", "--listen", any, "--admin", any, "--upstream", upstream];
         all.extend(["--control-socket", &control_socket, "--pod-uid", "pod-1"]);
         all.extend(arguments);
         if !arguments.contains(&"--threads") {
@@ -68,23 +101,26 @@ impl World {
 
     /// The next connection that the sidecar opens to the app.
     pub async fn app(&self) -> Peer {
-        Peer::new(soon("a connection to the app", self.app.accept()).await.unwrap().0)
+        soon("a connection to the app", self.app.accept()).await
     }
 
     /// Where the app listens.
     pub fn app_address(&self) -> std::net::SocketAddr {
-        self.app.local_addr().unwrap()
+        match &self.app {
+            App::Port(listener) => listener.local_addr().unwrap(),
+            App::Socket { .. } => panic!("the app has no address"),
+        }
     }
 
     /// The next connection that the sidecar opens to the app, whenever that is.
     pub async fn app_forever(&self) -> Peer {
-        Peer::new(self.app.accept().await.unwrap().0)
+        self.app.accept().await
     }
 
     /// The app stops listening.
     pub async fn without_app(mut self) -> Self {
         // The field must hold some listener; this one is on another port, since the first is still open.
-        self.app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.app = App::Port(TcpListener::bind("127.0.0.1:0").await.unwrap());
         self
     }
 
