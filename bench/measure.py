@@ -18,6 +18,8 @@ CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, OTHER_CORE = {CORES[0]}, {CORES[-1]}
 
 
+# Bytes of the app's usual answer.
+BODY = 100
 # Priority of what is started while time is measured: on a machine that others use, -5 (as root) takes their part out.
 PRIORITY = 0
 STARTED = []
@@ -89,13 +91,18 @@ class Bench:
 
     def __init__(self, tool):
         self.tool = tool
-        port = rivals.free_port()
-        self.app = Running("app", [tool, "upstream", "--listen", f"127.0.0.1:{port}"], port, OTHER_CORE)
+        self.app = self.start_app(BODY)
 
-    def run(self, rival, prefix=()):
-        """Starts `rival` in front of the app."""
+    def start_app(self, answer):
+        """An app that answers so many bytes."""
         port = rivals.free_port()
-        command = [*prefix, *rival.command(port, self.app.port)]
+        command = [self.tool, "upstream", "--listen", f"127.0.0.1:{port}", "--socket", rivals.socket_of(port), "--answer", str(answer)]
+        return Running("app", command, port, OTHER_CORE)
+
+    def run(self, rival, prefix=(), app=None):
+        """Starts `rival` in front of the app, or of another one."""
+        port = rivals.free_port()
+        command = [*prefix, *rival.command(port, (app or self.app).port)]
         return Running(rival.name, command, port, environment=rival.environment)
 
     def client(self, verb, port, *arguments):
@@ -107,13 +114,13 @@ class Bench:
             raise SystemExit(f"bench: {' '.join(command)}: {errors.decode()}")
         return output.decode()
 
-    def saturate(self, port, requests, connections=32):
-        self.client("saturate", port, "--requests", requests, "--connections", connections)
+    def saturate(self, port, requests, connections=32, answer=BODY):
+        self.client("saturate", port, "--requests", requests, "--connections", connections, "--answer", answer)
 
-    def cpu_per_request(self, running, requests):
+    def cpu_per_request(self, running, requests, answer=BODY):
         """Microseconds at saturation."""
         before = running.cpu()
-        self.saturate(running.port, requests)
+        self.saturate(running.port, requests, answer=answer)
         return (running.cpu() - before) * 1e6 / requests
 
     def latency(self, port, rate, seconds):

@@ -3,7 +3,7 @@
 import html
 import statistics
 
-from rivals import AGAIN, OURS
+from rivals import AGAIN, BYTES, FLOOR, HAPROXY, OURS, SOCKET, SPLICING
 
 COLUMNS = [
     ("cpu", "CPU µs/request", "{:.1f}"), ("instructions", "instructions/request", "{:,.0f}"), ("syscalls", "system calls/request", "{:.2f}"),
@@ -43,15 +43,30 @@ def table(results):
     return "\n".join(rows)
 
 
-def goals(results, rounds, kept):
+def long_bodies(long):
+    """CPU per request with long answers, and ours over each."""
+    rows = ["| answer of | | CPU µs/request | ours over it |", "|---|---|---|---|"]
+    for length, rounds in long.items():
+        for name, values in rounds.items():
+            low, high = spread(rounds[OURS], values)
+            over = "" if name == OURS else f"{ratio(rounds[OURS], values):.2f} ({low:.2f} to {high:.2f})"
+            rows.append(f"| {length >> 10:,} KiB | {name} | {statistics.median(values):.0f} | {over} |")
+    return "\n".join(rows)
+
+
+def goals(results, rounds, kept, long):
     """What the sidecar is held to, and what it does."""
     tails = {name: [p99 for _, p99 in pairs] for name, pairs in kept.items()}
-    mine, haproxy, floor = results[OURS], results["haproxy"], "byte relay"
+    mine, haproxy = results[OURS], results[HAPROXY]
+    longest = long[max(long)]
     checks = [
-        ("CPU, of haproxy's", ratio(rounds[OURS], rounds["haproxy"]), 0.7, "{:.2f}"),
+        ("CPU, of the byte relay's", ratio(rounds[OURS], rounds[FLOOR]), 1.05, "{:.2f}"),
+        ("CPU in mode tcp, of the byte relay's", ratio(rounds[BYTES], rounds[FLOOR]), 1.05, "{:.2f}"),
+        ("CPU over a Unix socket, of haproxy's", ratio(rounds[SOCKET], rounds[HAPROXY]), 0.65, "{:.2f}"),
+        ("CPU over a Unix socket, of the byte relay's", ratio(rounds[SOCKET], rounds[FLOOR]), 0.85, "{:.2f}"),
+        ("CPU of answers of 1 MiB, of haproxy's with splice-auto", ratio(longest[OURS], longest[SPLICING]), 1.0, "{:.2f}"),
         ("instructions, of haproxy's", mine["instructions"] / haproxy["instructions"], 0.7, "{:.2f}"),
-        ("CPU, of the byte relay's", ratio(rounds[OURS], rounds[floor]), 1.1, "{:.2f}"),
-        ("p99 in the proxy, of haproxy's", ratio(tails[OURS], tails["haproxy"]), 1.0, "{:.2f}"),
+        ("p99 in the proxy, of haproxy's", ratio(tails[OURS], tails[HAPROXY]), 1.0, "{:.2f}"),
         ("p99 added for clients, of haproxy's", mine["p99"] / haproxy["p99"], 1.0, "{:.2f}"),
         ("memory of a fresh process (MB)", mine["idle"], 4, "{:.1f}"),
         ("memory per idle connection (KiB)", mine["connection"], 4, "{:.1f}"),
@@ -82,7 +97,7 @@ def chart(results):
     return "\n".join([*parts, "</svg>", ""])
 
 
-def page(results, rounds, kept, setting):
+def page(results, rounds, kept, long, setting):
     noise = spread(rounds[OURS], rounds[AGAIN])
     tails = [[p99 for _, p99 in kept[name]] for name in (OURS, AGAIN)]
     tail_noise = spread(*tails)
@@ -101,7 +116,11 @@ CPU per request, ours over each, the median of the rounds:
 {chr(10).join(lines(rounds))}
 ```
 
-{goals(results, rounds, kept)}
+With long answers, the median of the rounds and the quartiles of the ratio:
+
+{long_bodies(long)}
+
+{goals(results, rounds, kept, long)}
 
 ![CPU per request](sidecar.svg)
 

@@ -1,21 +1,26 @@
 """The proxies under test: how each is started, with one worker, its connections to the app kept, and no log."""
 
+import contextlib
 import os
 import pathlib
+import random
 import socket
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS, AGAIN, DIRECT = "restart-sidecar", "restart-sidecar, again", "direct"
-FLOOR, HAPROXY, QUEUE_PROXY = "byte relay", "haproxy", "queue-proxy"
+OURS, AGAIN, SOCKET, BYTES = "restart-sidecar", "restart-sidecar, again", "restart-sidecar, Unix socket", "restart-sidecar, mode tcp"
+FLOOR, HAPROXY, SPLICING, QUEUE_PROXY = "byte relay", "haproxy", "haproxy, splice-auto", "queue-proxy"
 # Configurations and what nginx writes; gone when this process ends.
 FOLDER = tempfile.TemporaryDirectory(prefix="restart-controller-bench-")
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One below those that the kernel gives to outgoing connections, which could take it before it is listened on."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Rival:
@@ -36,20 +41,33 @@ def config(template, **values):
     return str(path)
 
 
-def ours(name, binary):
+def socket_of(app):
+    """The path on which the app at this port listens, too."""
+    return f"{FOLDER.name}/app-{app}"
+
+
+def ours(name, binary, more=(), upstream=lambda app: f"127.0.0.1:{app}"):
     def command(port, app):
         return [binary, "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}",
-                "--upstream", f"127.0.0.1:{app}", "--control-socket", f"bench-{port}", "--quiet-millis", "0",
-                "--grace-seconds", "6", "--log", "off"]
+                "--upstream", upstream(app), "--control-socket", f"bench-{port}", "--quiet-millis", "0",
+                "--grace-seconds", "6", "--threads", "1", "--log", "off", *more]
     return Rival(name, command)
+
+
+def over_socket(binary):
+    return ours(SOCKET, binary, upstream=lambda app: f"unix:{socket_of(app)}")
+
+
+def in_tcp_mode(binary):
+    return ours(BYTES, binary, ["--mode", "tcp"])
 
 
 def relay(tool):
     return Rival(FLOOR, lambda port, app: [tool, "relay", "--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{app}"])
 
 
-def haproxy():
-    return Rival(HAPROXY, lambda port, app: ["haproxy", "-db", "-q", "-f", config("haproxy.cfg", port=port, app=app)])
+def haproxy(name=HAPROXY, option=""):
+    return Rival(name, lambda port, app: ["haproxy", "-db", "-q", "-f", config("haproxy.cfg", port=port, app=app, option=option)])
 
 
 def nginx():
@@ -86,4 +104,10 @@ class QueueProxy(Rival):
 
 def all_rivals(binary, tool, cache):
     """Ours twice (the A/A pair: their difference is the noise), and the others."""
-    return [ours(OURS, binary), relay(tool), haproxy(), nginx(), reverse_proxy(cache), QueueProxy(cache), ours(AGAIN, binary)]
+    return [ours(OURS, binary), relay(tool), haproxy(), over_socket(binary), nginx(), in_tcp_mode(binary), reverse_proxy(cache),
+            QueueProxy(cache), ours(AGAIN, binary)]
+
+
+def for_long_bodies(binary, tool):
+    """Those that are measured with long answers as well."""
+    return [ours(OURS, binary), relay(tool), haproxy(), over_socket(binary), haproxy(SPLICING, "option splice-auto"), nginx(), ours(AGAIN, binary)]

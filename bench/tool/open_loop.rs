@@ -3,7 +3,7 @@
 //! One thread and one connection for each of `connections` schedules. A request that is late because the answer before it
 //! was, is measured from when it should have left; one that is late because this thread was woken late, from when it left.
 
-use crate::answer;
+use crate::answer::{self, BODY};
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
@@ -76,7 +76,7 @@ fn client(target: SocketAddr, first: Instant, period: Duration, numbers: Range<u
 /// Reads one answer.
 pub fn read_answer(stream: &mut TcpStream) -> Result<()> {
     let (mut bytes, mut held) = ([0; 4096], 0);
-    while answer::length(&bytes[..held])?.is_none() {
+    while answer::length(&bytes[..held], BODY)?.is_none_or(|length| held < length) {
         let read = stream.read(&mut bytes[held..])?;
         if read == 0 {
             return Err(ErrorKind::UnexpectedEof.into());

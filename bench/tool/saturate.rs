@@ -1,6 +1,7 @@
 //! A closed loop over kept connections: as many requests as the proxy takes.
 
-use crate::{REQUEST, answer};
+use crate::REQUEST;
+use crate::answer::{self, BODY};
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use tokio::task::JoinSet;
 
 /// Longest time for all of it.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Bytes that a client reads at a time.
+const ROOM: usize = 64 * 1024;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -22,13 +25,16 @@ pub struct Options {
     /// Requests in all; as many on each connection.
     #[arg(long)]
     requests: u32,
+    /// Bytes of the body of each answer.
+    #[arg(long, default_value_t = BODY)]
+    answer: usize,
 }
 
 pub fn run(options: &Options) -> Result<()> {
     crate::on_one_thread(async {
         let mut clients = JoinSet::new();
         for _ in 0..options.connections {
-            clients.spawn(client(options.target, options.requests.div_ceil(options.connections)));
+            clients.spawn(client(options.target, options.requests.div_ceil(options.connections), options.answer));
         }
         let all = async {
             while let Some(ended) = clients.join_next().await {
@@ -40,21 +46,23 @@ pub fn run(options: &Options) -> Result<()> {
     })
 }
 
-async fn client(target: SocketAddr, requests: u32) -> Result<()> {
+async fn client(target: SocketAddr, requests: u32, body: usize) -> Result<()> {
     let mut stream = TcpStream::connect(target).await?;
     stream.set_nodelay(true)?;
-    let mut bytes = [0; 4096];
+    let mut room = vec![0; ROOM];
     for _ in 0..requests {
         stream.write_all(REQUEST).await?;
-        let mut held = 0;
-        loop {
-            let read = stream.read(&mut bytes[held..]).await?;
+        let (mut held, mut length) = (0, None);
+        while length.is_none_or(|length| held < length) {
+            // What has been read of a body is not kept.
+            let at = if length.is_some() { 0 } else { held };
+            let read = stream.read(&mut room[at..]).await?;
             if read == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             held += read;
-            if answer::length(&bytes[..held])?.is_some() {
-                break;
+            if length.is_none() {
+                length = answer::length(&room[..held], body)?;
             }
         }
     }

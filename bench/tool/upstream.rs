@@ -3,32 +3,48 @@
 use crate::answer::BODY;
 use std::io::Result;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::rc::Rc;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::{LocalSet, spawn_local};
 
 #[derive(clap::Args)]
 pub struct Options {
     /// Where to listen.
     #[arg(long)]
     listen: SocketAddr,
+    /// Where to listen as well.
+    #[arg(long)]
+    socket: PathBuf,
+    /// Bytes of the body of each answer.
+    #[arg(long, default_value_t = BODY)]
+    answer: usize,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    crate::on_one_thread(async {
-        let listener = TcpListener::bind(options.listen).await?;
+    let (body, listen, path) = (options.answer, options.listen, options.socket.clone());
+    crate::on_one_thread(LocalSet::new().run_until(async move {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body}\r\n\r\n");
+        let answer: Rc<[u8]> = [head.into_bytes(), vec![b'x'; body]].concat().into();
+        let (listener, socket) = (TcpListener::bind(listen).await?, UnixListener::bind(path)?);
         loop {
-            let (client, _) = listener.accept().await?;
-            client.set_nodelay(true)?;
-            tokio::spawn(serve(client));
+            tokio::select! {
+                accepted = listener.accept() => {
+                    let client = accepted?.0;
+                    client.set_nodelay(true)?;
+                    spawn_local(serve(client, Rc::clone(&answer)));
+                }
+                accepted = socket.accept() => {
+                    spawn_local(serve(accepted?.0, Rc::clone(&answer)));
+                }
+            }
         }
-    })
+    }))
 }
 
 /// Answers until the client leaves. Requests have no bodies, and a client waits for its answer.
-async fn serve(mut client: TcpStream) -> Result<()> {
-    let mut answer =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {BODY}\r\n\r\n").into_bytes();
-    answer.resize(answer.len() + BODY, b'x');
+async fn serve(mut client: impl AsyncRead + AsyncWrite + Unpin, answer: Rc<[u8]>) -> Result<()> {
     let (mut request, mut held) = (vec![0; 4096], 0);
     loop {
         let read = client.read(&mut request[held..]).await?;

@@ -140,7 +140,8 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     } else {
         routes.iter().map(|route| route.upstream.clone()).collect()
     };
-    let most = descriptors::limits();
+    let most = descriptors::limits(threads);
+    http::splice::allow(most.pipes);
     let clients = most.clients.min(shared.quota.connections());
     let clients = arguments.max_connections.map_or(clients, |count| count as usize);
     tracing::info!(mode = ?shared.mode(), listen = %sidecar.listen, admin = %sidecar.admin, ?apps, memory_budget = shared.quota.limit(), connections = clients, threads, boot = shared.drain(|drain| drain.boot().to_owned()), "started");

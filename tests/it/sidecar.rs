@@ -28,6 +28,7 @@ mod proxy_protocol;
 mod relay;
 mod routes;
 mod spare_ports;
+mod splice;
 mod stale;
 mod stall;
 mod streaming;

@@ -62,6 +62,49 @@ impl Body {
         self.state == State::UntilClose
     }
 
+    /// How many bytes are to come before any that must be understood.
+    #[must_use]
+    pub fn opaque(&self) -> u64 {
+        match self.state {
+            State::Plain(left) | State::Data(left) => left,
+            State::UntilClose => u64::MAX,
+            State::Size(..)
+            | State::Extension(_)
+            | State::SizeLf(_)
+            | State::DataCr
+            | State::DataLf
+            | State::Trailer
+            | State::TrailerName
+            | State::TrailerLine
+            | State::TrailerLf
+            | State::LastLf
+            | State::Done => 0,
+        }
+    }
+
+    /// So many of those have passed unseen.
+    pub fn pass(&mut self, count: u64) {
+        debug_assert!(count <= self.opaque());
+        let left = self.opaque() - count;
+        self.state = match self.state {
+            State::Plain(_) => {
+                if left == 0 {
+                    State::Done
+                } else {
+                    State::Plain(left)
+                }
+            }
+            State::Data(_) => {
+                if left == 0 {
+                    State::DataCr
+                } else {
+                    State::Data(left)
+                }
+            }
+            state => state,
+        };
+    }
+
     /// How many of `bytes`, which follow what was given before, belong to this body: all, unless it ends among them.
     ///
     /// # Errors

@@ -31,13 +31,15 @@ pub struct Buffer<'a> {
     storage: Vec<u8>,
     start: usize,
     end: usize,
+    /// The last read has filled all the room there was.
+    is_full: bool,
 }
 
 impl<'a> Buffer<'a> {
     /// An empty one, whose memory is charged to `quota` as long as it waits with bytes in it.
     #[must_use]
     pub fn new(quota: &'a Arc<Quota>) -> Self {
-        Self { quota, storage: Vec::new(), start: 0, end: 0 }
+        Self { quota, storage: Vec::new(), start: 0, end: 0, is_full: false }
     }
 
     /// The memory that it owns, in bytes.
@@ -50,6 +52,12 @@ impl<'a> Buffer<'a> {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.storage[self.start..self.end]
+    }
+
+    /// Whether it is empty and more is likely to be there at once: the last read has filled it.
+    #[must_use]
+    pub fn may_have_more(&self) -> bool {
+        self.is_empty() && self.is_full
     }
 
     /// Whether none is.
@@ -119,6 +127,7 @@ impl<'a> Buffer<'a> {
             match socket::read(stream, &mut self.storage[self.end..]) {
                 Ok(count) => {
                     self.end += count;
+                    self.is_full = self.end == self.storage.len();
                     return Ok(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

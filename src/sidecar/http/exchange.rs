@@ -10,6 +10,7 @@ use super::buffer::Buffer;
 use super::connection::{Connection, End, Next, Relay, count};
 use super::head::RequestHead;
 use super::response::{self, Ending};
+use super::splice::{self, WORTH_IT};
 use super::{Malformed, socket, tunnel};
 use crate::sidecar::count::Share;
 use std::future::{Future as _, poll_fn};
@@ -287,6 +288,14 @@ impl Exchange<'_> {
                 }
                 self.progress.taken.fetch_add(1, Ordering::Relaxed);
             }
+            if inbound.may_have_more() && body.opaque() >= WORTH_IT {
+                inbound.release();
+                match self.carry(body.opaque()).await {
+                    Ok(count) => body.pass(count),
+                    Err(splice::Failed::Receiver(_)) => return Ok(false),
+                    Err(splice::Failed::Sender) => return Err(Stop::ClientGone),
+                }
+            }
             if body.is_done() {
                 return Ok(true);
             }
@@ -296,6 +305,15 @@ impl Exchange<'_> {
             }
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// Passes on what the client has sent of the body so far, and answers how much.
+    async fn carry(&self, most: u64) -> Result<u64, splice::Failed> {
+        let told = || {
+            self.progress.taken.fetch_add(1, Ordering::Relaxed);
+        };
+        // Boxed: it is rare, and a connection should not own room for it.
+        Box::pin(splice::carry(self.client, self.app, most, None, told)).await
     }
 
     /// Waits for more of the body, as long as the client may be the one that waits: for `100 Continue`, or for an answer

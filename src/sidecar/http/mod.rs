@@ -21,6 +21,7 @@ pub mod lines;
 pub mod pool;
 mod response;
 pub mod socket;
+pub mod splice;
 pub mod tunnel;
 pub mod websocket;
 

@@ -9,6 +9,7 @@ use super::close_header::with_close;
 use super::exchange::Exchange;
 use super::head::{self, Framing, Method, ResponseHead};
 use super::socket::{self, Peek};
+use super::splice::{self, WORTH_IT};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -114,6 +115,13 @@ fn asks_to_leave(exchange: &Exchange<'_>) -> bool {
 
 async fn pass_body(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>, body: &mut Body) -> Result<(), Ending> {
     while !body.is_done() {
+        if outbound.may_have_more() && body.opaque() >= WORTH_IT {
+            outbound.release();
+            body.pass(carry(exchange, body.opaque()).await?);
+            if body.is_done() {
+                return Ok(());
+            }
+        }
         match outbound.fill(exchange.app).await {
             Ok(0) if body.ends_with_close() => return Ok(()),
             Ok(0) | Err(_) => return Err(Ending::CutShort),
@@ -124,6 +132,16 @@ async fn pass_body(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>, body: &mu
         tokio::task::coop::consume_budget().await;
     }
     Ok(())
+}
+
+/// Passes on what the app has sent of the body so far, and answers how much.
+async fn carry(exchange: &Exchange<'_>, most: u64) -> Result<u64, Ending> {
+    // Boxed: it is rare, and a connection should not own room for it.
+    let carried = Box::pin(splice::carry(exchange.app, exchange.client, most, Some(exchange.relay.stall), || ()));
+    carried.await.map_err(|failed| match failed {
+        splice::Failed::Sender => Ending::CutShort,
+        splice::Failed::Receiver(error) => not_taken(&error),
+    })
 }
 
 async fn pass_on(exchange: &Exchange<'_>, outbound: &mut Buffer<'_>, count: usize) -> Result<(), Ending> {

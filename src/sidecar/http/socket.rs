@@ -86,6 +86,19 @@ pub fn read(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// Does something to a socket that is ready for it, and again where a signal has interrupted it.
+///
+/// # Errors
+/// What `act` reports, and `WouldBlock` where the socket is not ready.
+pub fn try_io<T>(stream: &TcpStream, interest: Interest, act: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match stream.try_io(interest, &act) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// Writes some of `bytes`, and answers how many the kernel has taken; none: it takes nothing now.
 fn try_write(stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     loop {

@@ -7,6 +7,7 @@
 use super::buffer::Buffer;
 use super::connection::End;
 use super::socket;
+use super::splice;
 use super::websocket::{CLOSE_1001, MASKED_CLOSE_1001, Messages};
 use std::io;
 use std::pin::pin;
@@ -35,6 +36,15 @@ enum Failed {
     Sender,
     /// The one that receives.
     Receiver,
+}
+
+impl From<splice::Failed> for Failed {
+    fn from(failed: splice::Failed) -> Self {
+        match failed {
+            splice::Failed::Sender => Self::Sender,
+            splice::Failed::Receiver(_) => Self::Receiver,
+        }
+    }
 }
 
 impl Failed {
@@ -72,6 +82,11 @@ async fn one_way(
 ) -> Result<(), Failed> {
     loop {
         buffer.pass_on_within(buffer.bytes().len(), to, stall).await.map_err(|error| Failed::to_pass_on(&error))?;
+        if buffer.may_have_more() {
+            buffer.release();
+            // Boxed: it is rare, and a connection should not own room for it.
+            Box::pin(splice::carry(from, to, u64::MAX, stall, || ())).await?;
+        }
         if fill(buffer, from).await? == 0 {
             socket::shut_write(to);
             return Ok(());

@@ -10,10 +10,14 @@ use tokio::net::TcpSocket;
 const RANGE: (u16, u16) = (40_000, 40_009);
 const CONNECTIONS: u8 = 60;
 
-/// The thread's own network namespace, whose kernel gives few ports.
-fn enter_narrow_namespace() {
+/// From now on the thread has a network namespace of its own.
+fn enter_namespace() {
     unshare(CloneFlags::CLONE_NEWNET).expect("this test needs root, as the tests with a cluster do");
     assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+}
+
+/// From now on its kernel gives few ports.
+fn narrow_range() {
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("{} {}", RANGE.0, RANGE.1)).unwrap();
 }
 
@@ -26,6 +30,7 @@ async fn client(world: &World, number: u8) -> Peer {
 
 async fn open_all(arguments: &[&str]) {
     let world = World::with(arguments).await;
+    narrow_range();
     let (mut open, mut beyond) = (vec![], 0);
     for number in 1..=CONNECTIONS {
         let mut client = client(&world, number).await;
@@ -45,12 +50,12 @@ async fn open_all(arguments: &[&str]) {
 
 #[test]
 fn connections_beyond_the_kernels_own_ports_come_from_spare_ones() {
-    let run = || {
-        enter_narrow_namespace();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for source in ["loopback", "127.0.0.9"] {
+    for source in ["loopback", "127.0.0.9"] {
+        let run = || {
+            enter_namespace();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(open_all(&["--mode", "tcp", "--app-source", source]));
-        }
-    };
-    std::thread::spawn(run).join().unwrap();
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
 }
