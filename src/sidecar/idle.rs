@@ -1,7 +1,7 @@
 //! Client connections that are idle: closed when they have been for too long, or when another needs their place.
 //!
-//! **Invariant:** to begin and to end being idle touches no lock and reads no clock: [`Table::sweep`], once a second, is the
-//! clock. A connection is only told to leave; it closes itself, and only if nothing of a next request has arrived.
+//! **Invariant:** to begin and to end being idle touches no lock and reads no clock: [`Table::sweep`], four times a second,
+//! is the clock. A connection is only told to leave; it closes itself, and only if nothing of a next request has arrived.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -11,12 +11,17 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// The unit in which idle time is measured.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(250);
+/// Those that have been idle for too long are looked for once in so many ticks.
+const EXPIRY: u32 = 4;
 /// What a connection that is not idle has in the place of its turn.
 const BUSY: u64 = 0;
 /// Ticks after which an idle connection may be told to leave even if few others have been used since: a client that is at
 /// work uses it again before.
 const RESTED: u32 = 2;
+/// Of at least so many idle connections the oldest quarter may be told at once: their clients have let that many others go
+/// first.
+const CROWD: usize = 128;
 /// One in so many idle connections is told to leave at a time, so that looking for them costs little each.
 const PART: usize = 64;
 
@@ -53,6 +58,8 @@ struct Seats {
 struct State {
     /// Which one it was to become idle, or [`BUSY`].
     turn: AtomicU64,
+    /// It has had a request.
+    is_used: AtomicBool,
     /// The tick at which it did.
     idle_since: AtomicU32,
     told: AtomicU8,
@@ -61,6 +68,10 @@ struct State {
 }
 
 impl State {
+    fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
     fn tell(&self, why: u8) {
         self.told.store(why, Ordering::Relaxed);
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -79,7 +90,8 @@ impl Table {
     #[must_use]
     pub fn sit(self: &Arc<Self>) -> Seat {
         let waker = Mutex::default();
-        let state = Arc::new(State { turn: BUSY.into(), idle_since: 0.into(), told: STAY.into(), waker });
+        let (turn, is_used) = (BUSY.into(), false.into());
+        let state = Arc::new(State { turn, is_used, idle_since: 0.into(), told: STAY.into(), waker });
         let mut seats = self.seats();
         let key = seats.next;
         seats.next += 1;
@@ -87,40 +99,49 @@ impl Table {
         Seat { table: Arc::clone(self), key, state }
     }
 
-    /// Tells those that have been idle the longest to leave; whether there are any, or some are leaving already.
+    /// Tells those to leave that have had no request yet, and then those that have been idle the longest; whether there are
+    /// any, or some are leaving already.
     ///
-    /// None is told that has been used a moment ago, as time goes or as so many others have been used since: its client is
-    /// about to use it again.
+    /// None is told that came or was used a moment ago, as time goes or as most of its kind have come or been used since:
+    /// its client is about to use it. A crowd that comes and asks nothing therefore ends no connection of clients that ask.
     pub fn make_place(&self) -> bool {
-        let (seats, now) = (self.seats(), self.now.load(Ordering::Relaxed));
-        let all = seats.taken.values().map(|state| (state.turn.load(Ordering::Relaxed), state));
-        let mut idle: Vec<_> = all.filter(|(turn, _)| *turn != BUSY).collect();
-        idle.sort_unstable_by_key(|(turn, _)| *turn);
-        let recent = self.turns.load(Ordering::Relaxed).saturating_sub(seats.taken.len() as u64 / 2);
-        let mut left = idle.len().div_ceil(PART);
+        let seats = self.seats();
+        let all = seats.taken.values().map(|state| (state.is_used(), state.turn.load(Ordering::Relaxed), state));
+        let mut idle: Vec<_> = all.filter(|(_, turn, _)| *turn != BUSY).collect();
+        idle.sort_unstable_by_key(|(is_used, turn, _)| (*is_used, *turn));
+        let (part, fresh) = (idle.len().div_ceil(PART), idle.partition_point(|(is_used, ..)| !is_used));
+        let (fresh, used) = idle.split_at(fresh);
+        let may_leave = |kind: &[(bool, u64, &Arc<State>)]| {
+            let oldest = if kind.len() < CROWD { 0 } else { kind.len() / 4 };
+            let few = kind.iter().enumerate().filter(|(n, (.., state))| *n < oldest || self.is_rested(state));
+            few.map(|(_, (.., state))| Arc::clone(state)).take(part).collect::<Vec<_>>()
+        };
         let mut has_told = false;
-        for (turn, state) in idle {
-            let is_rested = now.saturating_sub(state.idle_since.load(Ordering::Relaxed)) >= RESTED;
-            if left == 0 || (turn > recent && !is_rested) {
-                break;
-            }
+        for state in may_leave(fresh).into_iter().chain(may_leave(used)).take(part) {
             if state.told.load(Ordering::Relaxed) != PLACE_NEEDED {
                 state.tell(PLACE_NEEDED);
             }
-            (left, has_told) = (left - 1, true);
+            has_told = true;
         }
         has_told
     }
 
-    /// Tells those to leave that have been idle for longer than `limit`, once a second; runs as long as the process.
+    fn is_rested(&self, state: &State) -> bool {
+        let since = state.idle_since.load(Ordering::Relaxed);
+        self.now.load(Ordering::Relaxed).saturating_sub(since) >= RESTED
+    }
+
+    /// Tells those to leave that have been idle for longer than `limit`; runs as long as the process.
     pub async fn sweep(&self, limit: Duration) {
         loop {
             tokio::time::sleep(TICK).await;
-            self.now.fetch_add(1, Ordering::Relaxed);
-            self.expire(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX));
+            if self.now.fetch_add(1, Ordering::Relaxed).is_multiple_of(EXPIRY) {
+                self.expire(u32::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX));
+            }
         }
     }
 
+    /// `limit`: in ticks.
     fn expire(&self, limit: u32) {
         let now = self.now.load(Ordering::Relaxed);
         for state in self.seats().taken.values().filter(|state| state.turn.load(Ordering::Relaxed) != BUSY) {
@@ -158,9 +179,15 @@ impl Seat {
         self.state.turn.store(self.table.turns.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// A request has begun.
+    /// Bytes have come.
     pub fn become_busy(&self) {
         self.state.turn.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// They are a request.
+    pub fn serve(&self) {
+        self.state.is_used.store(true, Ordering::Relaxed);
+        self.become_busy();
     }
 
     /// Why it is to leave, if it is idle and is.
@@ -207,20 +234,39 @@ mod tests {
     fn the_one_that_has_been_idle_the_longest_is_told_first_and_a_busy_one_never() {
         let table = Arc::new(Table::default());
         let (busy, first, second) = (table.sit(), table.sit(), table.sit());
-        assert!(!table.make_place());
         second.become_idle();
         first.become_idle();
+        assert!(!table.make_place(), "both have come just now");
+        tick(&table, 100);
+        tick(&table, 100);
         assert!(table.make_place() && table.make_place());
         assert_eq!((busy.told(), first.told(), second.told()), (None, None, Some(Why::PlaceNeeded)));
-        drop(second);
-        assert!(!table.make_place(), "the other one has been used just now");
-        tick(&table, 100);
-        tick(&table, 100);
+        second.become_busy();
         assert!(table.make_place());
-        assert_eq!(first.told(), Some(Why::PlaceNeeded));
+        assert_eq!((first.told(), second.told()), (Some(Why::PlaceNeeded), None));
         first.become_busy();
-        assert_eq!(first.told(), None);
-        assert!(!table.make_place());
+        assert!(first.told().is_none() && !table.make_place());
+    }
+
+    #[test]
+    fn a_crowd_that_asks_nothing_ends_itself_and_no_connection_that_is_used() {
+        let table = Arc::new(Table::default());
+        let used = table.sit();
+        used.serve();
+        used.become_idle();
+        let crowd: Vec<_> = (0..CROWD).map(|_| table.sit()).collect();
+        crowd.iter().for_each(Seat::become_idle);
+        for _ in 0..100 {
+            assert!(table.make_place());
+        }
+        let told = crowd.iter().filter(|seat| seat.told().is_some()).count();
+        assert_eq!((told, used.told()), (3, None), "a 64th part, and the same until these have left");
+        for seat in &crowd {
+            seat.become_busy();
+            seat.become_idle();
+            seat.become_busy();
+        }
+        assert!(!table.make_place(), "of a crowd at work none is idle, and the other has been used just now");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// How often it is looked at what is left.
 const EVERY: Duration = Duration::from_secs(2);
-/// So many connections and requests are no crowd: what they hold, the next ones need again.
-const CROWD: u64 = 128;
+/// Fewer connections and requests are no crowd: what they hold (2 MiB, if all speak HTTP/2), the next ones need again.
+const CROWD: u64 = 32;
 
 /// Gives memory back whenever more than half of a crowd has left; runs as long as the process.
 pub async fn give_back(shared: &Shared) {
@@ -51,6 +51,6 @@ mod tests {
     #[test]
     fn memory_is_given_back_when_most_of_a_crowd_has_left() {
         assert!(is_worth_it(10_000, 0) && is_worth_it(10_000, 4_000));
-        assert!(!is_worth_it(10_000, 6_000) && !is_worth_it(100, 0) && !is_worth_it(0, 0));
+        assert!(!is_worth_it(10_000, 6_000) && !is_worth_it(31, 0) && !is_worth_it(0, 0));
     }
 }

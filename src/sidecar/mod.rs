@@ -146,10 +146,10 @@ pub async fn start(arguments: Run) -> Result<Sidecar, String> {
     let clients = arguments.max_connections.map_or(clients, |count| count as usize);
     tracing::info!(mode = ?shared.mode(), listen = %sidecar.listen, admin = %sidecar.admin, ?apps, memory_budget = shared.quota.limit(), connections = clients, threads, boot = shared.drain(|drain| drain.boot().to_owned()), "started");
     let look = readiness::AppLook::new(apps, arguments.readiness_url.clone());
-    watch_over(&arguments, &shared);
     if routes.is_empty() {
         start_observing(&arguments, limits.quiet, Arc::clone(&shared))?;
     } else {
+        watch_over(&arguments, &shared);
         let (room, tunnels) = (Room::new(clients), Room::new((clients / 4 * 3).max(1)));
         take(
             listeners,

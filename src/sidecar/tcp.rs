@@ -8,7 +8,6 @@ use super::count::Share;
 use super::http::buffer::Buffer;
 use super::http::connection::End;
 use super::http::{socket, tunnel};
-use super::quota::CONNECTION;
 use super::state::Shared;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -24,7 +23,6 @@ pub struct Relay {
 /// Relays `client` until both sides have closed. A client whom nobody can serve sees a reset, as it would of a closed port.
 pub async fn serve(client: TcpStream, relay: &Relay) {
     let (in_flight, bytes) = (Share::new(&relay.shared.in_flight), Share::new(&relay.shared.tcp));
-    let _charge = relay.shared.quota.charge(CONNECTION);
     relay.shared.arrived(in_flight.raise_to(1));
     bytes.raise_to(1);
     socket::prepare(&client);

@@ -8,6 +8,7 @@
 //! **Invariant:** a connection stays on its thread, and is counted from the moment in which the listener has accepted it.
 
 use super::count::One;
+use super::quota::{CONNECTION, Charge};
 use super::seldom::Seldom;
 use super::state::Shared;
 use super::traffic::{Relay, Traffic};
@@ -22,8 +23,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// Most threads where the command line names no number: a container without a limit of CPUs sees all those of its node.
 const MOST: usize = 4;
-/// What each further thread holds of memory, in bytes: its spare buffers, its stack and gaps in its heap.
-pub const MEMORY: u64 = 2 << 20;
+/// What each further thread holds of memory, in bytes: its spare buffers and pipes, its stack, gaps in its heap, and what is read
+/// on it while others read as well.
+pub const MEMORY: u64 = 4 << 20;
 
 static LOST: Seldom = Seldom::new();
 
@@ -52,6 +54,8 @@ struct Client {
 
 /// What a connection holds as long as it lives.
 struct Place {
+    /// Taken when it is accepted: its thread may be late, and memory must not be promised twice meanwhile.
+    _charge: Charge,
     _open: One,
     _thread: Option<One>,
     _room: Option<OwnedSemaphorePermit>,
@@ -82,8 +86,8 @@ impl Threads {
         self.shared.taken_by(route);
         let threads = self.shared.threads.iter().enumerate();
         let (number, thread) = threads.min_by_key(|(_, open)| open.now()).unzip();
-        let open = One::begin(&self.shared.connections);
-        let place = Place { _open: open, _thread: thread.map(One::begin), _room: room };
+        let (charge, open) = (self.shared.quota.charge(CONNECTION), One::begin(&self.shared.connections));
+        let place = Place { _charge: charge, _open: open, _thread: thread.map(One::begin), _room: room };
         let other = number.unwrap_or_default().checked_sub(1).and_then(|other| self.others.get(other));
         match other {
             None => serve(&self.relays, route, client, place),

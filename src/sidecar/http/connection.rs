@@ -20,7 +20,6 @@ use crate::sidecar::forwarded::{self, Forwarding};
 use crate::sidecar::http2::{self, ledger::PREFACE};
 use crate::sidecar::idle::{Seat, Why};
 use crate::sidecar::ignored::Ignored;
-use crate::sidecar::quota::CONNECTION;
 use crate::sidecar::seldom::Seldom;
 use crate::sidecar::state::Shared;
 use crate::sidecar::tls;
@@ -90,7 +89,7 @@ pub enum Next {
 
 /// Serves `client` until one of both closes.
 pub async fn serve(client: TcpStream, relay: &Arc<Relay>) {
-    let (_charge, seat) = (relay.shared.quota.charge(CONNECTION), relay.shared.idle.sit());
+    let seat = relay.shared.idle.sit();
     socket::prepare(&client);
     socket::limit_unsent(&client);
     let mut connection = Connection::new(&client, relay, &seat);
@@ -280,6 +279,7 @@ impl<'a> Connection<'a> {
             Ok(head) => head,
             Err(next) => return next,
         };
+        self.seat.serve();
         let next =
             if self.relay.shared.rejects() { Next::Answer(Answer::Draining) } else { exchange::run(self, &head).await };
         match next {

@@ -184,7 +184,7 @@ impl State {
             self.newest = frame.stream;
             if frame.stream <= self.last {
                 self.open.insert(frame.stream, Open::begin(shared, self.cost(frame)));
-                self.seat.iter().for_each(|seat| seat.become_busy());
+                self.seat.iter().for_each(|seat| seat.serve());
             }
         }
         if matches!(frame.kind, frames::HEADERS | frames::CONTINUATION) {

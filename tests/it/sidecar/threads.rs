@@ -101,16 +101,15 @@ async fn a_termination_waits_for_requests_on_every_thread_and_then_closes_all_co
 
 #[tokio::test]
 async fn the_limit_of_connections_holds_across_threads() {
-    let world = World::with(&["--threads", "2", "--max-connections", "2"]).await;
+    let world = World::with(&["--threads", "2", "--max-connections", "2", "--upstream-idle-millis", "60000"]).await;
     let mut pairs = [world.exchange().await, world.exchange().await];
     let mut third = world.client().await;
     third.send(GET).await;
     let (client, app) = &mut pairs[1];
     app.send(OK).await;
     client.expect(OK).await;
-    // Idle now on its thread, it makes room for the third.
+    // Idle now on its thread, it makes room for the third, which goes to the same thread and so to the app as well.
     client.closes().await;
-    let mut app = world.app().await;
     app.expect(GET).await;
     app.send(OK).await;
     third.expect(OK).await;
