@@ -3,7 +3,8 @@
 //! The C library's heap gives back what lies at its end; one long-lived allocation there keeps all below it resident. So
 //! when far fewer connections and requests are left than there were, it is asked to give back every whole free page.
 //!
-//! **Invariant:** nothing here is in a request's way, and the call in [`trim`] is the only unsafe code of the sidecar.
+//! **Invariant:** nothing here is in a request's way, and the calls in [`trim`] and [`share_heap`] are the only unsafe code of
+//! the sidecar.
 
 use super::state::Shared;
 use std::time::Duration;
@@ -31,6 +32,19 @@ pub async fn give_back(shared: &Shared) {
 fn is_worth_it(most: u64, left: u64) -> bool {
     most >= CROWD + 2 * left
 }
+
+/// All threads share one heap from now on: of those that the library would make for each thread, it gives nothing back when
+/// it is asked. Threads that have a heap of their own keep it, so this is for the start of the program.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "no crate that is kept wraps it")]
+pub fn share_heap() {
+    // SAFETY: it takes two numbers and no pointer, and no other thread runs yet that could allocate meanwhile (mallopt(3)).
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Other C libraries have one heap.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn share_heap() {}
 
 /// Other C libraries give back by themselves, or cannot be asked.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

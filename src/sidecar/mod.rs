@@ -76,6 +76,7 @@ pub async fn main(cli: Cli) -> Result<(), String> {
 
 /// Relays until SIGTERM (or SIGINT), then finishes what is in flight.
 async fn run(arguments: Run) -> Result<(), String> {
+    memory::share_heap();
     arguments.check()?;
     start_log(&arguments.log)?;
     if let Some(directory) = &arguments.install {

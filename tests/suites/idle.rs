@@ -5,6 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 const CONNECTIONS: u64 = 10_000;
+/// Those before them.
+const FIRST: u64 = 256;
 /// Memory that one idle connection of HTTP/1.1 may cost, in bytes.
 const MOST_BYTES: u64 = 4_096;
 
@@ -28,13 +30,10 @@ async fn request(client: &mut TcpStream) {
 async fn ten_thousand_idle_connections_are_cheap_and_their_memory_comes_back() {
     let app = App::start().await;
     let sidecar = Sidecar::start(app.address, &["--max-connections", "10000"]).await;
-    // What the first connections bring with them stays: buffers for reuse.
-    for _ in 0..64 {
-        request(&mut TcpStream::connect(sidecar.traffic).await.unwrap()).await;
-    }
-    sidecar.is_empty().await;
+    // What the first connections bring with them stays: buffers for reuse, of each thread.
+    wave(&sidecar, FIRST).await;
     let before = sidecar.resident_kib();
-    let full = wave(&sidecar).await;
+    let full = wave(&sidecar, CONNECTIONS).await;
     let each = full.saturating_sub(before) * 1024 / CONNECTIONS;
     becomes("memory comes back", async || sidecar.resident_kib() <= before + KEPT_KIB).await;
     let after = sidecar.resident_kib();
@@ -47,15 +46,15 @@ async fn ten_thousand_idle_connections_are_cheap_and_their_memory_comes_back() {
 }
 
 /// All connections open and used at once, then idle, then gone; the resident memory in between, in KiB.
-async fn wave(sidecar: &Sidecar) -> u64 {
+async fn wave(sidecar: &Sidecar, connections: u64) -> u64 {
     let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections {
         let mut client = TcpStream::connect(sidecar.traffic).await.unwrap();
         // Each has been used: a connection that waits for its first request could cost less.
         request(&mut client).await;
         clients.push(client);
     }
-    assert_eq!(sidecar.metric("connections").await, CONNECTIONS);
+    assert_eq!(sidecar.metric("connections").await, connections);
     assert_eq!(sidecar.metric("in_flight").await, 0);
     let (ticks, full) = (sidecar.ticks(), sidecar.resident_kib());
     for client in clients.iter_mut().step_by(997) {
