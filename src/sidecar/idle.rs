@@ -106,24 +106,26 @@ impl Table {
     /// its client is about to use it. A crowd that comes and asks nothing therefore ends no connection of clients that ask.
     pub fn make_place(&self) -> bool {
         let seats = self.seats();
-        let all = seats.taken.values().map(|state| (state.is_used(), state.turn.load(Ordering::Relaxed), state));
+        let all = seats.taken.values().map(|state| (state.is_used(), state.turn.load(Ordering::Relaxed), &**state));
         let mut idle: Vec<_> = all.filter(|(_, turn, _)| *turn != BUSY).collect();
         idle.sort_unstable_by_key(|(is_used, turn, _)| (*is_used, *turn));
         let (part, fresh) = (idle.len().div_ceil(PART), idle.partition_point(|(is_used, ..)| !is_used));
         let (fresh, used) = idle.split_at(fresh);
-        let may_leave = |kind: &[(bool, u64, &Arc<State>)]| {
-            let oldest = if kind.len() < CROWD { 0 } else { kind.len() / 4 };
-            let few = kind.iter().enumerate().filter(|(n, (.., state))| *n < oldest || self.is_rested(state));
-            few.map(|(_, (.., state))| Arc::clone(state)).take(part).collect::<Vec<_>>()
-        };
         let mut has_told = false;
-        for state in may_leave(fresh).into_iter().chain(may_leave(used)).take(part) {
+        for state in self.may_leave(fresh).chain(self.may_leave(used)).take(part) {
             if state.told.load(Ordering::Relaxed) != PLACE_NEEDED {
                 state.tell(PLACE_NEEDED);
             }
             has_told = true;
         }
         has_told
+    }
+
+    /// Those of one kind, in the order of their turns, that have not come or been used a moment ago.
+    fn may_leave<'a>(&'a self, kind: &'a [(bool, u64, &'a State)]) -> impl Iterator<Item = &'a State> {
+        let oldest = if kind.len() < CROWD { 0 } else { kind.len() / 4 };
+        let states = kind.iter().map(|(.., state)| *state).enumerate();
+        states.filter(move |(n, state)| *n < oldest || self.is_rested(state)).map(|(_, state)| state)
     }
 
     fn is_rested(&self, state: &State) -> bool {

@@ -33,8 +33,8 @@ fn is_worth_it(most: u64, left: u64) -> bool {
     most >= CROWD + 2 * left
 }
 
-/// All threads share one heap from now on: of those that the library would make for each thread, it gives nothing back when
-/// it is asked. Threads that have a heap of their own keep it, so this is for the start of the program.
+/// Makes all threads allocate from one heap. By itself the C library gives each thread a heap of its own, and [`trim`] was seen
+/// to free nothing in those. Call it before other threads start, because a thread keeps the heap that it has.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "no crate that is kept wraps it")]
 pub fn share_heap() {

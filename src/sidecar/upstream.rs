@@ -1,8 +1,8 @@
 //! Where the app listens: at a port of a loopback address, or at a socket in the file system.
 //!
 //! A Unix socket is a cheaper way than TCP over the loopback device, and no other pod can reach it. Once connected, both are read
-//! and written in the same way, so a connected Unix socket is held as a [`TcpStream`]: what is asked of it that only TCP
-//! has (no delay, keep-alive, a reset) the kernel refuses or ignores, and nothing here depends on that.
+//! and written in the same way, so a connected Unix socket is held as a [`TcpStream`]. The kernel refuses or ignores the
+//! options that only TCP has (no delay, keep-alive, a reset), and the sidecar depends on none of them for the app.
 //!
 //! **Invariant:** an upstream is in this pod: a relay to elsewhere would count what it does not protect.
 

@@ -85,24 +85,7 @@ impl Body {
     /// So many of those have passed unseen.
     pub fn pass(&mut self, count: u64) {
         debug_assert!(count <= self.opaque());
-        let left = self.opaque() - count;
-        self.state = match self.state {
-            State::Plain(_) => {
-                if left == 0 {
-                    State::Done
-                } else {
-                    State::Plain(left)
-                }
-            }
-            State::Data(_) => {
-                if left == 0 {
-                    State::DataCr
-                } else {
-                    State::Data(left)
-                }
-            }
-            state => state,
-        };
+        self.skip_opaque(usize::try_from(count).unwrap_or(usize::MAX));
     }
 
     /// How many of `bytes`, which follow what was given before, belong to this body: all, unless it ends among them.
@@ -112,17 +95,35 @@ impl Body {
     pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
-            at += match self.state {
-                State::UntilClose => bytes.len() - at,
-                State::Plain(left) => self.skip(left, bytes.len() - at, State::Plain, State::Done),
-                State::Data(left) => self.skip(left, bytes.len() - at, State::Data, State::DataCr),
-                _ => {
+            at += match self.skip_opaque(bytes.len() - at) {
+                0 => {
                     self.step(bytes[at])?;
                     1
                 }
+                opaque => opaque,
             };
         }
         Ok(at)
+    }
+
+    /// Passes bytes that need not be understood, and answers how many of those that are `available`.
+    fn skip_opaque(&mut self, available: usize) -> usize {
+        match self.state {
+            State::UntilClose => available,
+            State::Plain(left) => self.skip(left, available, State::Plain, State::Done),
+            State::Data(left) => self.skip(left, available, State::Data, State::DataCr),
+            State::Size(..)
+            | State::Extension(_)
+            | State::SizeLf(_)
+            | State::DataCr
+            | State::DataLf
+            | State::Trailer
+            | State::TrailerName
+            | State::TrailerLine
+            | State::TrailerLf
+            | State::LastLf
+            | State::Done => 0,
+        }
     }
 
     fn skip(&mut self, left: u64, available: usize, more: fn(u64) -> State, end: State) -> usize {

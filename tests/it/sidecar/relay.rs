@@ -172,7 +172,11 @@ async fn a_connection_that_either_side_closes_is_not_used_again() {
 
 #[tokio::test]
 async fn a_connection_that_the_app_closed_while_idle_is_replaced_before_anything_is_sent() {
-    let world = World::start().await;
+    closed_while_idle_is_replaced(&World::start().await).await;
+}
+
+/// The app closes a connection that is idle, and the client's next request goes over a new one.
+pub async fn closed_while_idle_is_replaced(world: &World) {
     let (mut client, mut app) = world.exchange().await;
     app.send(OK).await;
     client.expect(OK).await;

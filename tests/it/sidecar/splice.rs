@@ -51,7 +51,7 @@ async fn long_both_ways(world: &World, seed: u32) {
 
 #[tokio::test]
 async fn long_bodies_pass_both_ways_at_once_and_the_connections_are_used_again() {
-    let world = World::with(&[]).await;
+    let world = World::start().await;
     long_both_ways(&world, 1).await;
     long_both_ways(&World::with_socket(&[]).await, 3).await;
     world.in_flight_becomes(0).await;

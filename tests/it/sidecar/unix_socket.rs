@@ -3,6 +3,7 @@
 use super::drain::{key, lease};
 use super::harness::{GET, OK, World};
 use super::http2_harness::{App, Client, text};
+use super::relay::closed_while_idle_is_replaced;
 use restart_controller::wire::{self, NewRequests};
 use std::sync::Arc;
 
@@ -25,16 +26,7 @@ async fn requests_are_relayed_and_counted_over_one_kept_connection() {
 
 #[tokio::test]
 async fn a_connection_that_the_app_closes_unannounced_costs_no_request() {
-    let world = World::with_socket(&[]).await;
-    let (mut client, mut app) = world.exchange().await;
-    app.send(OK).await;
-    client.expect(OK).await;
-    drop(app);
-    client.send(GET).await;
-    let mut app = world.app().await;
-    app.expect(GET).await;
-    app.send(OK).await;
-    client.expect(OK).await;
+    closed_while_idle_is_replaced(&World::with_socket(&[]).await).await;
 }
 
 #[tokio::test]
